@@ -1,0 +1,175 @@
+//! What can be traded: scales, limits and fees of one instrument on one venue.
+
+use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
+use serde::{Deserialize, Serialize};
+
+use super::{Asset, InstrumentId, Money, Px, Qty, Side, VenueId};
+
+/// What a position in the instrument is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstrumentKind {
+    /// The asset itself: the position is a balance and cannot be short.
+    Spot,
+    /// A perpetual swap with its quantity in base and its margin and profit in quote.
+    LinearPerpetual,
+}
+
+/// An instrument as its venue lists it now: scales and limits of one symbol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instrument {
+    /// Our identity of it.
+    pub id: InstrumentId,
+    /// Where it trades.
+    pub venue: VenueId,
+    /// The venue's symbol, such as `BTCUSDT`.
+    pub symbol: String,
+    /// What a position in it is.
+    pub kind: InstrumentKind,
+    /// The asset that is bought and sold.
+    pub base: Asset,
+    /// The asset that it is priced and settled in.
+    pub quote: Asset,
+    /// Price of one tick, in quote per base.
+    pub tick_size: Money,
+    /// Quantity of one lot, in base.
+    pub lot_size: Money,
+    /// Lowest price allowed.
+    pub min_px: Px,
+    /// Highest price allowed.
+    pub max_px: Px,
+    /// Smallest order allowed.
+    pub min_qty: Qty,
+    /// Largest limit order allowed.
+    pub max_qty: Qty,
+    /// Smallest price × quantity of an order allowed, in quote; reduce-only orders are exempt on
+    /// derivatives.
+    pub min_notional: Money,
+    /// Most orders that may rest at once.
+    pub max_open_orders: u32,
+    /// Whether the venue takes new orders for it now.
+    pub trading: bool,
+}
+
+/// A decimal that is no whole number of ticks or lots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScaleError {
+    /// The decimal as received.
+    pub value: Money,
+    /// The tick or lot size that does not divide it.
+    pub step: Money,
+}
+
+impl std::fmt::Display for ScaleError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is not a whole multiple of {}", self.value, self.step)
+    }
+}
+
+impl Instrument {
+    /// A decimal price as ticks; exact or an error.
+    pub fn px(&self, price: Money) -> Result<Px, ScaleError> {
+        whole(price, self.tick_size).map(Px)
+    }
+
+    /// A decimal quantity as lots; exact or an error.
+    pub fn qty(&self, quantity: Money) -> Result<Qty, ScaleError> {
+        whole(quantity, self.lot_size).map(Qty)
+    }
+
+    /// The price in quote per base.
+    #[must_use]
+    pub fn price(&self, px: Px) -> Money {
+        Money::from(px.0) * self.tick_size
+    }
+
+    /// The quantity in base.
+    #[must_use]
+    pub fn quantity(&self, qty: Qty) -> Money {
+        Money::from(qty.0) * self.lot_size
+    }
+
+    /// Price × quantity in quote, signed as the quantity.
+    #[must_use]
+    pub fn notional(&self, px: Px, qty: Qty) -> Money {
+        self.price(px) * self.quantity(qty)
+    }
+
+    /// The largest whole number of lots within a quantity in base; for estimates and sizes, which
+    /// are rounded towards zero.
+    #[must_use]
+    pub fn lots_within(&self, quantity: Money) -> Qty {
+        Qty((quantity / self.lot_size).trunc().to_i64().unwrap_or(0))
+    }
+
+    /// The nearest tick to a model price that does not move it towards the touch: down for a bid,
+    /// up for an ask. `None` when the price is not a positive finite number.
+    #[must_use]
+    pub fn px_away(&self, price: f64, side: Side) -> Option<Px> {
+        if !(price.is_finite() && price > 0.0) {
+            return None;
+        }
+        let ticks = price / self.tick_f64();
+        let nearest = ticks.round();
+        // A model price that is a tick but for rounding noise stays on that tick.
+        let whole = if (ticks - nearest).abs() < 1e-6 {
+            nearest
+        } else {
+            match side {
+                Side::Buy => ticks.floor(),
+                Side::Sell => ticks.ceil(),
+            }
+        };
+        (whole >= 1.0 && whole < 9e15).then_some(Px(whole as i64))
+    }
+
+    /// The tick size for estimators.
+    #[must_use]
+    pub fn tick_f64(&self) -> f64 {
+        self.tick_size.to_f64().unwrap_or(f64::NAN)
+    }
+
+    /// The lot size for estimators.
+    #[must_use]
+    pub fn lot_f64(&self) -> f64 {
+        self.lot_size.to_f64().unwrap_or(f64::NAN)
+    }
+
+    /// A price for estimators, in quote per base.
+    #[must_use]
+    pub fn price_f64(&self, px: Px) -> f64 {
+        px.0 as f64 * self.tick_f64()
+    }
+
+    /// A quantity for estimators, in base.
+    #[must_use]
+    pub fn quantity_f64(&self, qty: Qty) -> f64 {
+        qty.0 as f64 * self.lot_f64()
+    }
+
+    /// The smallest whole number of lots whose notional at `px` the venue accepts.
+    #[must_use]
+    pub fn least_qty(&self, px: Px) -> Qty {
+        let unit = self.price(px) * self.lot_size;
+        if unit <= Money::ZERO {
+            return self.min_qty;
+        }
+        let by_notional = (self.min_notional / unit).ceil().to_i64().unwrap_or(i64::MAX);
+        Qty(by_notional.max(self.min_qty.0))
+    }
+
+    /// A model amount as money, for display only; zero when it is not a number.
+    #[must_use]
+    pub fn money(amount: f64) -> Money {
+        Money::from_f64(amount).unwrap_or_default()
+    }
+}
+
+fn whole(value: Money, step: Money) -> Result<i64, ScaleError> {
+    let error = ScaleError { value, step };
+    if step <= Money::ZERO {
+        return Err(error);
+    }
+    let count = value.checked_div(step).ok_or(error.clone())?;
+    if count.fract().is_zero() { count.to_i64().ok_or(error) } else { Err(error) }
+}

@@ -1,0 +1,26 @@
+//! What words do we use? Identifiers, units, time, instruments, events and actions.
+//!
+//! This is the bottom layer: it imports nothing of ours, and every type that passes between two
+//! other modules lives here. Nothing in it reads a clock, opens a socket or draws a random number.
+
+mod action;
+mod event;
+mod ids;
+mod instrument;
+mod note;
+mod quotes;
+mod time;
+mod units;
+
+pub use action::{Action, Amend, NewOrder, OrderKind, Purpose};
+pub use event::{
+    AccountSnapshot, Balance, BookLoss, BookUpdate, BudgetUsage, Control, Event, Fill, Level,
+    LinkKind, Liquidity, Mark, OpenOrder, OrderEvent, OrderStatus, OrderUpdate, PositionReport,
+    RejectClass, Ticker, Trade,
+};
+pub use ids::{Asset, InstrumentId, OrderId, OrderIdSource, Prefix, VenueId};
+pub use instrument::{Instrument, InstrumentKind, ScaleError};
+pub use note::{HaltCause, Level as NoteLevel, Note, Reason, State};
+pub use quotes::{Quote, QuoteSide, Quotes};
+pub use time::{Span, Ts};
+pub use units::{Bps, Money, Px, Qty, Side};

@@ -1,0 +1,1 @@
+//! How do these meet? `step(now, events) -> actions`, and nothing else.

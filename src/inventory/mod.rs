@@ -1,0 +1,1 @@
+//! What do we hold, what may it cost, how do we shed it?

@@ -1,0 +1,1 @@
+//! What happened? The record of what was learnt, decided and sent.

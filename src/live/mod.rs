@@ -1,0 +1,1 @@
+//! Where do time and bytes enter? Sockets, clocks, signals, the HTTP endpoints.

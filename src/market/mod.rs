@@ -1,0 +1,1 @@
+//! What is the market doing? Books, trades, volatility and intensity, from public data.

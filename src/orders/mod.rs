@@ -1,0 +1,1 @@
+//! What is actually working? The order store and its state machine.

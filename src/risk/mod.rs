@@ -1,0 +1,1 @@
+//! What are we allowed? The gate that every order passes on its way to the wire.

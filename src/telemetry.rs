@@ -1,0 +1,1 @@
+//! One table: note to log line and metric.

@@ -1,0 +1,164 @@
+//! How does each exchange speak? Bytes in, events out; actions in, bytes out; no socket anywhere.
+//!
+//! A [`Protocol`] is one venue's whole session as pure state: it asks for connections, reads what
+//! arrives on them, keeps sequences, clocks and listen keys, and says when it next wants to be
+//! woken. Whoever drives it owns sockets, clock and randomness.
+
+use std::fmt;
+
+use secrecy::SecretString;
+
+use crate::domain::{Action, Event, LinkKind, Span, Ts};
+
+pub mod binance;
+
+/// Names one HTTP request until its reply comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(pub u64);
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Create.
+    Post,
+    /// Change.
+    Put,
+    /// Remove.
+    Delete,
+}
+
+/// How soon a request must leave when several wait. Cancels overtake everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Cancels.
+    Cancel,
+    /// Orders, hedges first come first served.
+    Order,
+    /// Everything else.
+    Background,
+}
+
+/// A request, ready to be written. Parameters are in the URL; the body is always empty.
+#[derive(Clone)]
+pub struct HttpRequest {
+    /// Returned with the reply.
+    pub tag: Tag,
+    /// Method.
+    pub method: Method,
+    /// Absolute URL with the signed query. It holds a signature: never log it.
+    pub url: String,
+    /// Value of the API key header, when the endpoint asks for one.
+    pub api_key: Option<SecretString>,
+    /// What to call the request in logs: method and path without the query.
+    pub label: &'static str,
+    /// How long to wait for the reply before its fate is unknown.
+    pub timeout: Span,
+    /// How soon it must leave.
+    pub urgency: Urgency,
+}
+
+impl fmt::Debug for HttpRequest {
+    /// Shows the label only: the URL carries a signature.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpRequest({:?} {})", self.tag, self.label)
+    }
+}
+
+/// Why a request has no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoReply {
+    /// The request never left this process (connection refused, queue full): certain failure.
+    NotSent(String),
+    /// It may have arrived: time ran out or the connection broke after sending began.
+    Lost(String),
+}
+
+/// A reply as received, or its absence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Status, headers of interest and body, or why there is none.
+    pub outcome: Result<HttpReply, NoReply>,
+    /// When the request was written.
+    pub sent_at: Ts,
+}
+
+/// A complete HTTP reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpReply {
+    /// Status code.
+    pub status: u16,
+    /// `X-MBX-USED-WEIGHT-1M`, where present.
+    pub used_weight_1m: Option<u32>,
+    /// `X-MBX-ORDER-COUNT-10S`, where present.
+    pub order_count_10s: Option<u32>,
+    /// `Retry-After` in seconds, where present.
+    pub retry_after_s: Option<u32>,
+    /// The body.
+    pub body: String,
+}
+
+/// What a protocol wants done on the wire.
+#[derive(Clone, Debug)]
+pub enum Frame {
+    /// Open a websocket; a second one under the same link replaces the first.
+    Connect {
+        /// The name of the connection.
+        link: LinkKind,
+        /// `ws://` or `wss://`; may hold a listen key: never log the query or the last segment.
+        url: String,
+        /// Wait this long first; the driver adds jitter.
+        after: Span,
+    },
+    /// Close a websocket; no `on_closed` follows for it.
+    Close {
+        /// Which.
+        link: LinkKind,
+    },
+    /// Send a text frame.
+    Text {
+        /// On which connection.
+        link: LinkKind,
+        /// The text; may hold a signature: never log it.
+        text: String,
+    },
+    /// Send a request.
+    Http(HttpRequest),
+}
+
+/// What a protocol has to say after one input.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// For the core, in order.
+    pub events: Vec<Event>,
+    /// For the wire, in order.
+    pub frames: Vec<Frame>,
+}
+
+/// One venue's session, bytes in and bytes out. Synchronous, deterministic, without IO.
+///
+/// Nothing here fails: what cannot be read becomes [`Event::Garbled`] and invalidates whatever it
+/// concerned, so that a bad message never stops trading elsewhere and is never lost.
+pub trait Protocol: Send {
+    /// Called once: ask for the clock, exchange information, account mode, connections.
+    fn start(&mut self, now: Ts, out: &mut Outbox);
+    /// A websocket is open.
+    fn on_open(&mut self, link: LinkKind, now: Ts, out: &mut Outbox);
+    /// A text frame arrived.
+    fn on_text(&mut self, link: LinkKind, now: Ts, text: &str, out: &mut Outbox);
+    /// A ping or pong arrived: proof of life without data.
+    fn on_alive(&mut self, link: LinkKind, now: Ts, out: &mut Outbox);
+    /// A websocket closed or could not be opened.
+    fn on_closed(&mut self, link: LinkKind, now: Ts, why: &str, out: &mut Outbox);
+    /// The reply to a request, or the reason that there is none.
+    fn on_reply(&mut self, tag: Tag, now: Ts, reply: Reply, out: &mut Outbox);
+    /// Turn a decision into bytes.
+    fn encode(&mut self, now: Ts, action: &Action, out: &mut Outbox);
+    /// The instant given by `next_timeout` has come.
+    fn on_timeout(&mut self, now: Ts, out: &mut Outbox);
+    /// When to call `on_timeout`.
+    fn next_timeout(&self) -> Option<Ts>;
+    /// Take back what the venue was told to do in our absence (dead-man switch); called last.
+    fn finish(&mut self, now: Ts, out: &mut Outbox);
+}

@@ -1,0 +1,1 @@
+//! Every file in `config/`, and files that must be refused.

@@ -1,0 +1,9 @@
+//! Integration tests: stories, the wire, the daemon, the rules of the house.
+
+mod config;
+mod engine;
+mod exchange;
+mod live;
+mod market;
+mod shared;
+mod venue_binance;

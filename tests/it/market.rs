@@ -1,0 +1,1 @@
+//! Books and models against recorded data and golden vectors.

@@ -1,0 +1,1 @@
+//! The Binance protocol against the payloads of its own documents.
