@@ -167,10 +167,7 @@ mod tests {
     fn what_is_too_far_is_cancelled_then_replaced() {
         assert_eq!(
             check(&[(100_000, 10)], &[order(1, 100_050, 10)], TOLERANCE),
-            [
-                Change::Cancel { id: id(1) },
-                Change::Place(Quote { px: Px(100_000), qty: Qty(10) })
-            ]
+            [Change::Cancel { id: id(1) }, Change::Place(Quote { px: Px(100_000), qty: Qty(10) })]
         );
     }
 

@@ -18,7 +18,9 @@
 //! pauses, and is given up only after the venue's processing bound has passed on repeated
 //! "not found" answers *and* a last cancel by id has found nothing either.
 
-use crate::domain::{NewOrder, OrderEvent, OrderStatus, OrderUpdate, Px, Qty, RejectClass, Span, Ts};
+use crate::domain::{
+    NewOrder, OrderEvent, OrderStatus, OrderUpdate, Px, Qty, RejectClass, Span, Ts,
+};
 
 /// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +176,11 @@ impl Order {
     pub fn most_aggressive_px(&self) -> Px {
         match self.request {
             Request::Amend { px, .. } => {
-                if self.new.side.sign() * (px.0 - self.px.0) > 0 { px } else { self.px }
+                if self.new.side.sign() * (px.0 - self.px.0) > 0 {
+                    px
+                } else {
+                    self.px
+                }
             }
             Request::Idle | Request::Cancel { .. } => self.px,
         }
