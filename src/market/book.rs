@@ -298,3 +298,166 @@ impl Half {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::InstrumentId;
+
+    fn level(px: i64, qty: i64) -> Level {
+        Level { px: Px(px), qty: Qty(qty) }
+    }
+
+    fn update(snapshot: bool, bids: Vec<Level>, asks: Vec<Level>, at: i64) -> BookUpdate {
+        BookUpdate { instrument: InstrumentId(0), snapshot, bids, asks, at: Ts(at) }
+    }
+
+    fn book(bids: &[(i64, i64)], asks: &[(i64, i64)]) -> Book {
+        let levels = |pairs: &[(i64, i64)]| pairs.iter().map(|&(p, q)| level(p, q)).collect();
+        let mut book = Book::new();
+        book.apply(&update(true, levels(bids), levels(asks), 10));
+        book
+    }
+
+    fn ticker(bid: Level, ask: Level, at: i64) -> Ticker {
+        Ticker { instrument: InstrumentId(0), bid, ask, at: Ts(at) }
+    }
+
+    #[test]
+    fn a_change_before_the_snapshot_is_nothing() {
+        let mut book = Book::new();
+        book.apply(&update(false, vec![level(1, 1)], vec![level(2, 1)], 1));
+        assert!(!book.is_synced());
+        assert_eq!(book.touch(), None);
+        assert_eq!(book.best(Side::Buy), None);
+    }
+
+    #[test]
+    fn an_invalidated_book_forgets_its_ticker_too() {
+        let mut book = book(&[(99, 1)], &[(101, 1)]);
+        book.apply_ticker(&ticker(level(98, 1), level(100, 1), 20));
+        book.invalidate();
+        assert_eq!(book.touch(), None);
+        book.apply(&update(true, vec![level(99, 1)], vec![level(101, 1)], 10));
+        assert_eq!(book.touch().unwrap().bid.px, Px(99));
+    }
+
+    #[test]
+    fn the_later_of_book_and_ticker_is_the_touch() {
+        let mut book = book(&[(99, 5), (98, 5)], &[(101, 5), (102, 5)]);
+        book.apply_ticker(&ticker(level(98, 2), level(100, 3), 5));
+        assert_eq!(book.touch().unwrap().bid, level(99, 5), "an older ticker");
+        book.apply_ticker(&ticker(level(98, 2), level(100, 3), 11));
+        let touch = book.touch().unwrap();
+        assert_eq!((touch.bid, touch.ask, touch.at), (level(98, 2), level(100, 3), Ts(11)));
+        book.apply_ticker(&ticker(level(100, 2), level(100, 3), 12));
+        assert_eq!(book.touch().unwrap(), touch, "a crossed ticker is left out");
+        book.apply(&update(false, vec![], vec![], 12));
+        assert_eq!(book.touch().unwrap().bid, level(99, 5), "the book has caught up");
+    }
+
+    #[test]
+    fn the_touch_of_others_is_behind_our_quotes() {
+        let mut book = book(&[(99, 5), (98, 5)], &[(101, 5), (102, 5)]);
+        let own = [(Side::Buy, Px(99), Qty(5)), (Side::Sell, Px(101), Qty(2))];
+        let touch = book.without_own(&own).unwrap();
+        assert_eq!((touch.bid, touch.ask), (level(98, 5), level(101, 3)));
+        // Our bid is the ticker's best: behind it come the book's levels, those through it not.
+        book.apply_ticker(&ticker(level(98, 1), level(101, 5), 11));
+        let touch = book.without_own(&[(Side::Buy, Px(98), Qty(1))]);
+        assert_eq!(touch, None, "nothing known beyond the only level");
+        assert_eq!(book.without_own(&[(Side::Sell, Px(98), Qty(1))]).unwrap().bid, level(98, 1));
+    }
+
+    #[test]
+    fn walking_pays_level_by_level_and_says_when_depth_runs_out() {
+        let book = book(&[(99, 5)], &[(101, 5), (103, 5)]);
+        let walk = book.walk(Side::Sell, Qty(7));
+        assert_eq!((walk.filled, walk.worst), (Qty(7), Some(Px(103))));
+        assert_eq!(walk.cost_tick_lots, 5 * 101 + 2 * 103);
+        assert_eq!(book.walk(Side::Sell, Qty(70)).filled, Qty(10));
+        assert_eq!(book.walk(Side::Sell, Qty(-1)), Walk::default());
+        assert_eq!(book.walk(Side::Sell, Qty(0)).average_ticks(), None);
+        assert!((walk.average_ticks().unwrap() - 711.0 / 7.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn far_levels_are_dropped_and_the_book_says_how_far_it_is_exact() {
+        let most = MAX_LEVELS as i64;
+        let bids = (1..=most + 50).map(|px| level(px, 1)).collect();
+        let mut book = Book::new();
+        book.apply(&update(true, bids, vec![level(most + 60, 1)], 1));
+        assert_eq!(book.levels(Side::Buy).count(), MAX_LEVELS);
+        assert_eq!(book.horizon(Side::Buy), Some(Px(51)));
+        assert_eq!(book.horizon(Side::Sell), None);
+        book.apply(&update(false, vec![level(20, 7), level(51, 9)], vec![], 2));
+        assert_eq!(book.qty_at(Side::Buy, Px(20)), Qty(0), "beyond the horizon");
+        assert_eq!(book.qty_at(Side::Buy, Px(51)), Qty(9));
+        assert!(!book.is_depleted());
+        let gone = (151..=most + 50).map(|px| level(px, 0)).collect();
+        book.apply(&update(false, gone, vec![], 3));
+        assert!(!book.is_depleted(), "100 levels are left");
+        book.apply(&update(false, vec![level(150, 0)], vec![], 4));
+        assert!(book.is_depleted());
+    }
+
+    #[derive(Default)]
+    struct Naive([BTreeMap<i64, i64>; 2]);
+
+    impl Naive {
+        fn apply(&mut self, update: &BookUpdate) {
+            for (half, levels) in self.0.iter_mut().zip([&update.bids, &update.asks]) {
+                if update.snapshot {
+                    half.clear();
+                }
+                for level in levels {
+                    half.insert(level.px.0, level.qty.0);
+                }
+                half.retain(|_, qty| *qty > 0);
+            }
+        }
+
+        fn levels(&self, side: Side) -> Vec<Level> {
+            let ascending = self.0[side.index()].iter().map(|(&px, &qty)| level(px, qty));
+            match side {
+                Side::Buy => ascending.rev().collect(),
+                Side::Sell => ascending.collect(),
+            }
+        }
+    }
+
+    fn levels() -> impl Strategy<Value = Vec<Level>> {
+        prop::collection::vec((1..60i64, -1..4i64).prop_map(|(px, qty)| level(px, qty)), 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn the_book_is_what_a_sorted_map_would_be(
+            steps in prop::collection::vec((prop::bool::weighted(0.1), levels(), levels()), 1..60),
+            taken in 0..100i64,
+        ) {
+            let (mut book, mut naive) = (Book::new(), Naive::default());
+            book.apply(&update(true, vec![], vec![], 0));
+            for (at, (snapshot, bids, asks)) in (1..).zip(steps) {
+                let update = update(snapshot, bids, asks, at);
+                book.apply(&update);
+                naive.apply(&update);
+                for side in Side::BOTH {
+                    let expected = naive.levels(side);
+                    prop_assert_eq!(book.levels(side).collect::<Vec<_>>(), expected.clone());
+                    prop_assert_eq!(book.best(side), expected.first().copied());
+                    let depth: i64 = expected.iter().map(|level| level.qty.0).sum();
+                    prop_assert_eq!(book.walk(side, Qty(taken)).filled, Qty(taken.min(depth)));
+                }
+                let (bids, asks) = (naive.levels(Side::Buy), naive.levels(Side::Sell));
+                let touch = bids.first().zip(asks.first());
+                prop_assert_eq!(book.touch().map(|t| (t.bid, t.ask)), touch.map(|(&b, &a)| (b, a)));
+                prop_assert_eq!(book.is_crossed(), touch.is_some_and(|(b, a)| b.px >= a.px));
+            }
+        }
+    }
+}

@@ -195,3 +195,74 @@ impl Intensity {
         Estimate { a_per_s, k_per_bps, trusted, fit: self.fit }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{InstrumentId, Px, Qty};
+
+    fn trade(px: i64, aggressor: Side, at: Ts) -> Trade {
+        Trade { instrument: InstrumentId(0), px: Px(px), qty: Qty(1), aggressor, trade_id: 0, at }
+    }
+
+    /// Exponential depths by quantile, mean 2 bps (k = 0.5), alternating sides, four a second.
+    fn feed(intensity: &mut Intensity, count: i64) {
+        for i in 0..count {
+            // Stepping by a number without common factor visits the quantiles in mixed order.
+            let quantile = ((i * 619) % count) as f64 + 0.5;
+            let depth_bps = -(1.0 - quantile / count as f64).ln() * 2.0;
+            let side = if i % 2 == 0 { Side::Buy } else { Side::Sell };
+            let px = 10_000_000 + side.sign() * (depth_bps * 1000.0) as i64;
+            intensity.observe(&trade(px, side, Ts(i * 250_000_000)), 10_000_000.0);
+        }
+    }
+
+    #[test]
+    fn exponential_arrivals_are_recovered_and_trusted() {
+        let mut intensity = Intensity::new(IntensityParams::default());
+        feed(&mut intensity, 2000);
+        intensity.refresh(Ts(0) + Span::from_s(500));
+        let estimate = intensity.estimate();
+        assert!(estimate.trusted, "{estimate:?}");
+        assert!((estimate.a_per_s - 2.0).abs() < 0.05, "{estimate:?}");
+        assert!((estimate.k_per_bps - 0.5).abs() < 0.01, "{estimate:?}");
+    }
+
+    #[test]
+    fn few_or_unlike_arrivals_leave_the_configured_values() {
+        let params = IntensityParams::default();
+        let mut few = Intensity::new(params);
+        feed(&mut few, 20);
+        few.refresh(Ts(0) + Span::from_s(5));
+        assert!(!few.estimate().trusted);
+        assert_eq!(few.estimate().k_per_bps, params.fallback_k_per_bps);
+
+        let mut unlike = Intensity::new(params);
+        for i in 0..500 {
+            // All at one depth: no exponential.
+            unlike.observe(&trade(10_010_000, Side::Buy, Ts(i * 250_000_000)), 10_000_000.0);
+        }
+        unlike.refresh(Ts(0) + Span::from_s(125));
+        assert!(!unlike.estimate().trusted, "{:?}", unlike.estimate());
+
+        let mut none = Intensity::new(params);
+        none.refresh(Ts(0));
+        assert!(none.estimate().fit.is_none());
+    }
+
+    #[test]
+    fn a_sweep_is_one_arrival_and_old_arrivals_leave() {
+        let mut intensity = Intensity::new(IntensityParams::default());
+        for px in [10_001_000, 10_003_000, 10_002_000] {
+            intensity.observe(&trade(px, Side::Buy, Ts(5)), 10_000_000.0);
+        }
+        assert_eq!(intensity.arrivals.len(), 1);
+        assert!((intensity.arrivals[0].depth_bps - 3.0).abs() < 1e-9);
+        intensity.refresh(Ts(5) + Span::from_s(3600));
+        assert!(intensity.arrivals.is_empty());
+        for i in 0..2 * MAX_ARRIVALS as i64 {
+            intensity.observe(&trade(10_001_000, Side::Buy, Ts(i)), 10_000_000.0);
+        }
+        assert_eq!(intensity.arrivals.len(), MAX_ARRIVALS);
+    }
+}

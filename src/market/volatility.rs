@@ -124,3 +124,66 @@ impl Volatility {
         Some(sigma.max(self.params.floor_bps_sqrt_s))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: f64) -> Ts {
+        Ts((seconds * 1e9) as i64)
+    }
+
+    /// A price that moves up and down by `bps` every second.
+    fn zigzag(volatility: &mut Volatility, from_s: i64, to_s: i64, bps: f64) {
+        for s in from_s..to_s {
+            let up = if s % 2 == 0 { bps * 1e-4 } else { 0.0 };
+            volatility.observe(at(s as f64), 100.0 * up.exp());
+        }
+    }
+
+    #[test]
+    fn a_known_motion_is_measured_once_warm() {
+        let mut volatility = Volatility::new(VolatilityParams::default());
+        zigzag(&mut volatility, 0, 30, 2.0);
+        assert_eq!(volatility.bps_sqrt_s(), None, "29 s observed of 30");
+        zigzag(&mut volatility, 30, 60, 2.0);
+        assert!((volatility.bps_sqrt_s().unwrap() - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn samples_closer_than_the_interval_do_not_count() {
+        let mut volatility = Volatility::new(VolatilityParams::default());
+        for tenth in 0..600 {
+            // Noise between the samples, none at them.
+            let noise = if tenth % 10 == 0 { 0.0 } else { 1.0 };
+            volatility.observe(at(f64::from(tenth) / 10.0), 100.0 + noise);
+        }
+        assert_eq!(volatility.bps_sqrt_s(), Some(VolatilityParams::default().floor_bps_sqrt_s));
+    }
+
+    #[test]
+    fn one_bad_print_is_bounded_and_a_lasting_change_comes_through() {
+        let mut volatility = Volatility::new(VolatilityParams::default());
+        zigzag(&mut volatility, 0, 300, 1.0);
+        volatility.observe(at(300.0), 200.0);
+        let after_print = volatility.bps_sqrt_s().unwrap();
+        assert!(after_print < 2.0, "{after_print}");
+        zigzag(&mut volatility, 302, 362, 20.0);
+        let after_change = volatility.bps_sqrt_s().unwrap();
+        assert!(after_change > 12.0, "{after_change}");
+    }
+
+    #[test]
+    fn no_number_in_gives_no_wrong_number_out() {
+        let mut volatility = Volatility::new(VolatilityParams::default());
+        zigzag(&mut volatility, 0, 60, 1.0);
+        let before = volatility.bps_sqrt_s();
+        for bad in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+            volatility.observe(at(100.0), bad);
+        }
+        volatility.observe(at(10.0), 500.0);
+        assert_eq!(volatility.bps_sqrt_s(), before, "bad mids and a clock that went back");
+        volatility.observe(at(86_400.0), 100.0);
+        assert!(volatility.bps_sqrt_s().unwrap().is_finite(), "a day of silence");
+    }
+}
