@@ -71,9 +71,7 @@ impl Engine {
     fn reported_base(&self, id: InstrumentId, snapshot: &AccountSnapshot) -> Option<Money> {
         let instrument = self.desks[id.index()].listed.as_ref()?;
         Some(match instrument.kind {
-            InstrumentKind::Spot => {
-                self.venues[snapshot.venue.index()].total(&instrument.base)
-            }
+            InstrumentKind::Spot => self.venues[snapshot.venue.index()].total(&instrument.base),
             InstrumentKind::LinearPerpetual => snapshot
                 .positions
                 .iter()
@@ -96,7 +94,8 @@ impl Engine {
             moving |= self.orders.of(id).any(|order| order.traded < order.filled);
             let held = desk.held_base;
             if (held - reported).abs() >= instrument.lot_size {
-                differences.push(format!("{}: ours {held}, venue's {reported}", desk.params.symbol));
+                differences
+                    .push(format!("{}: ours {held}, venue's {reported}", desk.params.symbol));
             }
         }
         let session = &mut self.venues[venue.index()];

@@ -210,7 +210,10 @@ impl Engine {
                     class: *class,
                     text: text.clone(),
                 }));
-                self.on_refusal(id, side, purpose, *class, out);
+                // An order with that id is live: nothing was refused, and a query will tell.
+                if *class != RejectClass::DuplicateId {
+                    self.on_refusal(id, side, purpose, *class, out);
+                }
             }
             OrderUpdate::Unknown { text } => out.push(Action::Note(Note::OrderUnknown {
                 id: event.id,

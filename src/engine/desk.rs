@@ -2,8 +2,8 @@
 
 use super::params::{InstrumentParams, Params, Role};
 use crate::domain::{
-    Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason,
-    Side, Span, Trade, Ts, VenueId,
+    Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
+    Span, Trade, Ts, VenueId,
 };
 use crate::inventory::{Attribution, Booked, Position};
 use crate::market::{
@@ -43,6 +43,8 @@ pub(super) struct Desk {
     pub(super) dirty: bool,
     /// When to decide again though nothing changed.
     pub(super) due: Ts,
+    /// No flattening order before then.
+    pub(super) flatten_at: Ts,
 }
 
 /// One side's quoting state.
@@ -101,6 +103,7 @@ impl Desk {
             numbers: None,
             dirty: true,
             due: Ts(0),
+            flatten_at: Ts(0),
         }
     }
 

@@ -3,10 +3,11 @@
 use rust_decimal::prelude::ToPrimitive;
 
 use super::Engine;
-use super::send::Wish;
 use super::params::Role;
+use super::send::Wish;
 use crate::domain::{
-    Action, Instrument, InstrumentId, InstrumentKind, Money, Note, OrderKind, Purpose, Side, Span, State, Ts,
+    Action, Instrument, InstrumentId, InstrumentKind, Money, Note, OrderKind, Purpose, Side, Span,
+    State, Ts,
 };
 use crate::inventory::{HedgeInputs, HedgeParams, HedgePlan, Hedger};
 use crate::orders::Order;
@@ -146,7 +147,7 @@ impl Engine {
                 continue;
             }
             busy = true;
-            let (id, waiting) = (desk.id, self.now < desk.due);
+            let (id, waiting) = (desk.id, self.now < desk.flatten_at);
             let open = self.orders.of(id).map(Order::exposed).any(|qty| !qty.is_zero());
             if !open && !waiting && self.may_trade(id) {
                 self.flatten_one(id, out);
@@ -159,7 +160,7 @@ impl Engine {
         let now = self.now;
         let slippage = self.flatten_slippage();
         let desk = &mut self.desks[id.index()];
-        desk.due = now + FLATTEN_PAUSE;
+        desk.flatten_at = now + FLATTEN_PAUSE;
         let (Some(instrument), Some(touch)) = (&desk.listed, desk.book.touch()) else { return };
         let off = desk.off_target_base();
         let side = if off > Money::ZERO { Side::Sell } else { Side::Buy };
@@ -183,7 +184,8 @@ impl Engine {
     /// How far through the touch a flattening order may reach, basis points: the hedge's limit,
     /// within the collar.
     fn flatten_slippage(&self) -> f64 {
-        let configured = self.params.hedge.as_ref().and_then(|hedge| hedge.max_slippage_bps.to_f64());
+        let configured =
+            self.params.hedge.as_ref().and_then(|hedge| hedge.max_slippage_bps.to_f64());
         configured.unwrap_or(10.0)
     }
 }

@@ -167,13 +167,18 @@ impl Engine {
         for desk in self.desks.iter().filter(|desk| !desk.is_flat()) {
             left.push(format!("{} {} off target", desk.off_target_base(), desk.params.symbol));
         }
-        for venue in self.venues.iter().filter(|venue| !venue.is_read_since(self.quiet_since)) {
-            left.push(format!("{} not verified", venue.name));
+        for venue in &self.venues {
+            if !venue.is_read_since(self.quiet_since) {
+                left.push(format!("{} not verified", venue.name));
+            } else if venue.differs > 0 {
+                left.push(format!("{}'s account differs from ours", venue.name));
+            }
         }
         left.join(", ")
     }
 
-    /// No order of ours is open, and every venue has said so since the last one ended.
+    /// No order of ours is open, and every venue has said so since the last one ended, in
+    /// agreement with our ledger.
     pub(super) fn is_all_clear(&mut self) -> bool {
         if self.orders.all().next().is_some() {
             return false;
@@ -181,9 +186,11 @@ impl Engine {
         let (now, since) = (self.now, self.quiet_since);
         let mut clear = true;
         for venue in &mut self.venues {
-            if !venue.is_read_since(since) {
+            if !venue.is_read_since(since) || venue.differs > 0 {
                 clear = false;
-                venue.ask_at = venue.ask_at.min(now);
+                if venue.asked_at.is_none() {
+                    venue.ask_at = venue.ask_at.min(now);
+                }
             }
         }
         clear

@@ -257,8 +257,7 @@ impl Engine {
     }
 
     fn tolerance(&self, desk: &super::desk::Desk) -> Tolerance {
-        let spot =
-            desk.listed.as_ref().is_none_or(|listed| listed.kind == InstrumentKind::Spot);
+        let spot = desk.listed.as_ref().is_none_or(|listed| listed.kind == InstrumentKind::Spot);
         Tolerance {
             reprice_threshold_bps: self.params.pace.reprice_threshold_bps,
             max_age: self.params.pace.max_quote_age,

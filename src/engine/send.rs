@@ -3,10 +3,10 @@
 use super::Engine;
 use super::desk::Desk;
 use crate::domain::{
-    Action, Amend, InstrumentId, InstrumentKind, Money, NewOrder, Note, OrderId, OrderKind, Px,
-    Purpose, Qty, Reason, Side,
+    Action, Amend, InstrumentId, InstrumentKind, Money, NewOrder, Note, OrderId, OrderKind,
+    Purpose, Px, Qty, Reason, Side,
 };
-use crate::orders::{Phase, Request};
+use crate::orders::{Order, Phase, Request};
 use crate::risk::{self, Approved, Lane, Standing};
 
 /// An order that somebody would like to send.
@@ -85,6 +85,7 @@ impl Engine {
             same_side_base: instrument.quantity(same_side),
             exposure_base,
             exposure_orders_base: towards[wish.side.index()],
+            hedge_orders_base: self.hedge_orders(desk, wish.side),
             reference_price: self.reference_price(wish.instrument),
             open_orders: u32::try_from(self.orders.live(wish.instrument).count())
                 .unwrap_or(u32::MAX),
@@ -109,6 +110,22 @@ impl Engine {
             orders[1] += instrument.quantity(exposed.sells);
         }
         (net, orders)
+    }
+
+    /// What hedging and flattening orders of that side could still trade of the desk's base asset,
+    /// in base.
+    fn hedge_orders(&self, desk: &Desk, side: Side) -> Money {
+        let members = self.groups[desk.group].members.iter().map(|id| &self.desks[id.index()]);
+        members
+            .filter_map(|member| member.listed.as_ref())
+            .map(|instrument| {
+                let hedges = self
+                    .orders
+                    .of(instrument.id)
+                    .filter(|order| order.new.side == side && order.new.purpose != Purpose::Quote);
+                instrument.quantity(hedges.map(Order::exposed).sum())
+            })
+            .sum()
     }
 
     /// What a spot order of that side may spend: the balance less what our live orders hold.

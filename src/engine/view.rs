@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::desk::Desk;
 use super::{Counts, Ending, Engine};
-use crate::domain::{BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts};
+use crate::domain::{
+    BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
+};
 use crate::inventory::Parts;
 use crate::orders::{Order, Phase, Request};
 use crate::quoting::QuoteNumbers;

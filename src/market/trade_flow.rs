@@ -38,9 +38,10 @@ impl TradeFlow {
     /// left out, or repeats the last trade.
     pub fn observe(&mut self, trade: &Trade, mid_ticks: f64) -> bool {
         let distance_bps = (trade.px.0 as f64 / mid_ticks - 1.0).abs() * 1e4;
+        // No number when the mid is none: not near either.
+        let near = distance_bps <= self.params.max_distance_bps;
         let repeated = self.last.is_some_and(|last| last.trade_id == trade.trade_id);
-        // The comparison is false for a mid that is no number.
-        if repeated || !(distance_bps <= self.params.max_distance_bps) {
+        if repeated || !near {
             return false;
         }
         let keep = (-trade.at.since(self.at).seconds().max(0.0)

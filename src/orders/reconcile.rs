@@ -1,6 +1,6 @@
 //! Wanted against working: the smallest set of changes from one to the other.
 
-use super::state::{Order, Request};
+use super::state::{Order, Phase, Request};
 use crate::domain::{OrderId, Px, Qty, Quote, Side, Span, Ts};
 
 /// How far a working order may be from the wanted one before it is changed.
@@ -58,8 +58,8 @@ impl Working<'_> {
 }
 
 /// The changes of one side. An order whose fate or change is still open keeps its slot: it is
-/// neither changed nor replaced until the venue has answered. One with a cancel on its way has
-/// left its slot already. `working` must all be live and of this side.
+/// neither changed nor replaced until the venue has answered. A confirmed one with a cancel on its
+/// way has left its slot already. `working` must all be live and of this side.
 #[must_use]
 pub fn changes(
     side: Side,
@@ -71,7 +71,7 @@ pub fn changes(
     let mut rest: Vec<Working<'_>> = working
         .iter()
         .copied()
-        .filter(|w| !matches!(w.0.request, Request::Cancel { .. }))
+        .filter(|w| !(w.0.phase == Phase::Working && matches!(w.0.request, Request::Cancel { .. })))
         .collect();
     rest.sort_by_key(|w| (-side.sign() * w.0.px.0, w.0.new.id));
     let mut open: Vec<Quote> = Vec::new();
@@ -121,7 +121,6 @@ fn amend(working: Working<'_>, quote: Quote, tolerance: Tolerance) -> Option<Cha
 mod tests {
     use super::*;
     use crate::domain::{InstrumentId, NewOrder, OrderKind, Purpose};
-    use crate::orders::state::Phase;
 
     const TOLERANCE: Tolerance = Tolerance {
         reprice_threshold_bps: 1.0,

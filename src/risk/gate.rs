@@ -34,6 +34,9 @@ pub struct Standing<'a> {
     pub exposure_base: Money,
     /// What live orders over all venues could still add to it in the order's direction, in base.
     pub exposure_orders_base: Money,
+    /// What hedging and flattening orders over all venues could still add to it in the order's
+    /// direction, in base.
+    pub hedge_orders_base: Money,
     /// A reference price that is fresh and not this book's own, in quote per base.
     pub reference_price: Option<f64>,
     /// Live orders here.
@@ -146,12 +149,13 @@ fn room(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> (Money, R
     let exposure = sign * standing.exposure_base;
     // A hedge or flattening order moves the exposure towards zero; it may not pass it.
     if order.purpose != Purpose::Quote || standing.reducing_only {
-        let reducible = -exposure - standing.exposure_orders_base;
-        if order.purpose == Purpose::Flatten {
-            narrow(-sign * standing.position_base - standing.same_side_base, Reason::Reducing);
-        } else {
-            narrow(reducible, Reason::Reducing);
-        }
+        // Quotes that rest may never fill, so a hedge does not count on them.
+        let reducible = match order.purpose {
+            Purpose::Quote => -exposure - standing.exposure_orders_base,
+            Purpose::Hedge => -exposure - standing.hedge_orders_base,
+            Purpose::Flatten => -sign * standing.position_base - standing.same_side_base,
+        };
+        narrow(reducible, Reason::Reducing);
     }
     if order.purpose == Purpose::Quote {
         let position = sign * standing.position_base + standing.same_side_base;
@@ -226,6 +230,7 @@ mod tests {
             same_side_base: Money::ZERO,
             exposure_base: Money::ZERO,
             exposure_orders_base: Money::ZERO,
+            hedge_orders_base: Money::ZERO,
             reference_price: Some(60_000.0),
             open_orders: 0,
             own_opposite_px: None,
@@ -285,6 +290,12 @@ mod tests {
         let hedge = || buy(6_000_000, 1000, Purpose::Hedge);
         assert_eq!(check(hedge(), |s| s.exposure_base = dec("-0.004")), Ok(400));
         assert_eq!(check(hedge(), |s| s.exposure_base = dec("0.004")), Err(Reason::Reducing));
+        let with_hedge_on_its_way = |s: &mut Standing<'_>| {
+            s.exposure_base = dec("-0.004");
+            s.exposure_orders_base = dec("0.004");
+            s.hedge_orders_base = dec("0.001");
+        };
+        assert_eq!(check(hedge(), with_hedge_on_its_way), Ok(300));
     }
 
     #[test]
