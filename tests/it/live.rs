@@ -1,5 +1,7 @@
 //! The driver over real loopback sockets, with a protocol that records what it is told.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which may unwrap")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
