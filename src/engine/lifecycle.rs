@@ -248,14 +248,8 @@ impl Engine {
         if self.stopping.is_some() {
             return;
         }
-        let untouched = self.state == State::Starting && self.counts.orders_sent == 0;
         self.stopping = Some(Stopping { deadline: self.now + self.params.shutdown.deadline });
         self.enter(State::Stopping, "stop asked for", out);
-        if untouched {
-            // Nothing was ever read or sent: there is nothing to verify.
-            self.finish(Ending::FlatAndClean, out);
-            return;
-        }
         self.quiet_since = self.now;
         self.cancel_all(out);
     }

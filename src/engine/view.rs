@@ -12,13 +12,9 @@ use crate::inventory::Parts;
 use crate::orders::{Order, Phase, Request};
 use crate::quoting::QuoteNumbers;
 
-/// The daemon at one instant. Decimals are strings, times RFC 3339 with a twin in nanoseconds.
+/// The daemon at one instant. Decimals are strings.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// When.
-    pub time: String,
-    /// When, Unix nanoseconds.
-    pub time_ns: i64,
     /// State of the daemon.
     pub state: State,
     /// What halted it, when it is halted.
@@ -203,8 +199,6 @@ impl Engine {
     #[must_use]
     pub fn status(&self, now: Ts) -> Status {
         Status {
-            time: now.to_string(),
-            time_ns: now.0,
             state: self.state,
             halt_cause: self.halt.as_ref().map(|halt| halt.cause),
             halt_reason: self.halt.as_ref().map(|halt| halt.text.clone()),
