@@ -3,6 +3,8 @@
 //! Every case of a kind that evenkeel implements is checked at its own tolerance; the others are
 //! printed as not implemented.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+
 use evenkeel::domain::{
     Asset, BookUpdate, Fill, Instrument, InstrumentId, InstrumentKind, Level, Liquidity, Money, Px,
     Qty, Side, Span, Ts, VenueId,
