@@ -141,7 +141,7 @@ impl Intensity {
     }
 
     /// A public trade, and the mid (ticks) just before it. Prints of one order that swept several
-    /// levels (same time, same side) are one arrival of the deepest of them.
+    /// levels (same time, same side) are one arrival of the deepest of them. Fits anew when due.
     pub fn observe(&mut self, trade: &Trade, mid_ticks: f64) {
         let away = (trade.px.0 as f64 - mid_ticks) * trade.aggressor.sign() as f64;
         let depth_bps = (away / mid_ticks * 1e4).max(0.0);
@@ -162,6 +162,7 @@ impl Intensity {
                 });
             }
         }
+        self.refresh(trade.at);
     }
 
     /// Drop the last arrival if it ended too near to matter to the fit, or else, when all room is
@@ -174,7 +175,8 @@ impl Intensity {
         }
     }
 
-    /// Forget what is older than the window, and fit anew when it is due.
+    /// Forget what is older than the window, and fit anew when it is due. Every trade does this;
+    /// call it from a timer as well, so that the fit follows a market that has gone quiet.
     pub fn refresh(&mut self, now: Ts) {
         if self.fitted_at.is_some_and(|at| now.since(at) < self.params.refit_every) {
             return;
