@@ -137,6 +137,17 @@ fn markouts_that_wait_are_bounded() {
 }
 
 #[test]
+fn a_mid_at_the_horizon_itself_counts() {
+    let mut markouts = Markouts::new(&[Span(10)]);
+    markouts.mark(Ts(0), 1_200_000);
+    markouts.fill(Ts(0), &fill(1, Side::Buy, 600_000, 2));
+    markouts.mark(Ts(10), 1_200_004);
+    assert_eq!(markouts.averages()[0].fills, 0);
+    markouts.mark(Ts(11), 1_200_900);
+    assert_eq!(markouts.averages()[0].half_ticks, 4.0);
+}
+
+#[test]
 fn exposures_net_over_venues_and_not_over_assets() {
     let holding = |base: &str, held: &str, target: &str, price: Option<&str>| Holding {
         base: Asset::new(base),

@@ -38,9 +38,9 @@ impl TradeFlow {
     /// left out, or repeats the last trade.
     pub fn observe(&mut self, trade: &Trade, mid_ticks: f64) -> bool {
         let distance_bps = (trade.px.0 as f64 / mid_ticks - 1.0).abs() * 1e4;
-        // No number when the mid is none: not near either.
-        let near = distance_bps <= self.params.max_distance_bps;
         let repeated = self.last.is_some_and(|last| last.trade_id == trade.trade_id);
+        // A mid that is no number makes a distance that is within nothing.
+        let near = (0.0..=self.params.max_distance_bps).contains(&distance_bps);
         if repeated || !near {
             return false;
         }
