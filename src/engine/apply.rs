@@ -11,6 +11,8 @@ use crate::orders::Step;
 const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
 /// Pause of a side after any other refusal; doubles with every refusal in a row.
 const REFUSAL_PAUSE: Span = Span::from_ms(1000);
+/// Pause between two new snapshots of a book that has thinned out.
+const RESYNC_PAUSE: Span = Span::from_s(60);
 /// Longest pause after refusals.
 const REFUSAL_PAUSE_MAX: Span = Span::from_s(30);
 
@@ -26,6 +28,7 @@ impl Engine {
                 let was_synced = desk.book.is_synced();
                 desk.book.apply(update);
                 self.on_book_change(update.instrument);
+                self.renew_thin_book(update.instrument, out);
                 if !was_synced && self.desks[update.instrument.index()].book.is_synced() {
                     out.push(Action::Note(Note::BookSynced { instrument: update.instrument }));
                 }
@@ -98,6 +101,16 @@ impl Engine {
         let group = &mut self.groups[self.desks[id.index()].group];
         if group.plan.since.is_some() && group.hedge_at == Some(id) {
             group.due = now;
+        }
+    }
+
+    /// A book that has moved away from the levels of its snapshot is built anew.
+    fn renew_thin_book(&mut self, id: InstrumentId, out: &mut Vec<Action>) {
+        let now = self.now;
+        let desk = &mut self.desks[id.index()];
+        if desk.book.is_depleted() && now.since(desk.resync_at) >= RESYNC_PAUSE {
+            desk.resync_at = now;
+            out.push(Action::Resync { instrument: id });
         }
     }
 

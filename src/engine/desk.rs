@@ -5,12 +5,15 @@ use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
     Span, Trade, Ts, VenueId,
 };
-use crate::inventory::{Attribution, Booked, Position};
+use crate::inventory::{Attribution, Booked, Markouts, Position};
 use crate::market::{
     Book, Intensity, IntensityParams, Touch, TradeFlow, TradeFlowParams, Volatility,
     VolatilityParams,
 };
 use crate::quoting::QuoteNumbers;
+
+/// Horizons at which fills are judged.
+const MARKOUT_HORIZONS: [Span; 3] = [Span::from_s(1), Span::from_s(5), Span::from_s(30)];
 
 /// One instrument on one venue.
 #[derive(Clone, Debug)]
@@ -37,6 +40,11 @@ pub(super) struct Desk {
     /// Lots and cash; flat means on target.
     pub(super) position: Position,
     pub(super) attribution: Attribution,
+    pub(super) markouts: Markouts,
+    /// The opening inventory waits for a mid to be valued at.
+    opening_due: bool,
+    /// The book has thinned out within what is known; a new snapshot was asked for then.
+    pub(super) resync_at: Ts,
     pub(super) sides: [DeskSide; 2],
     pub(super) numbers: Option<QuoteNumbers>,
     /// Something changed that quotes depend on.
@@ -99,6 +107,9 @@ impl Desk {
             filled_at: Ts(0),
             position: Position::flat(),
             attribution: Attribution::new(),
+            markouts: Markouts::new(&MARKOUT_HORIZONS),
+            opening_due: false,
+            resync_at: Ts(0),
             sides: [side; 2],
             numbers: None,
             dirty: true,
@@ -133,12 +144,18 @@ impl Desk {
     /// bought at the mid.
     pub(super) fn open_with(&mut self, held_base: Money, now: Ts) {
         self.held_base = held_base;
+        self.opening_due = true;
+        self.value_opening(now);
+    }
+
+    fn value_opening(&mut self, now: Ts) {
         let (Some(instrument), Some(touch)) = (&self.listed, self.book.touch()) else { return };
         let opening = instrument.lots_within(self.off_target_base()) - self.position.qty();
         let half_ticks = touch.mid_half_ticks();
         let price = Position::half_tick_price(half_ticks, instrument);
         self.position.adjust(opening, price, instrument);
         self.attribution.adjust(now, opening, half_ticks);
+        self.opening_due = false;
     }
 
     /// Counts a fill of ours, once; `None` when it had been counted before.
@@ -154,6 +171,9 @@ impl Desk {
             self.attribution.mark(now, touch.mid_half_ticks());
         }
         self.attribution.fill(now, fill, fee_quote);
+        if fill.liquidity == Liquidity::Maker {
+            self.markouts.fill(now, fill);
+        }
         // A fee in a third asset (BNB) is reckoned at the listed rate, for display only.
         Some(if fee_elsewhere { self.listed_fee(fill) } else { fee_quote })
     }
@@ -175,9 +195,13 @@ impl Desk {
     pub(super) fn observe_book(&mut self, now: Ts) {
         let Some(touch) = self.book.touch().filter(|touch| !touch.is_crossed()) else { return };
         self.volatility.observe(now, touch.mid_ticks());
+        if self.opening_due {
+            self.value_opening(now);
+        }
         if self.attribution.mark_half_ticks() != Some(touch.mid_half_ticks()) {
             self.attribution.mark(now, touch.mid_half_ticks());
         }
+        self.markouts.mark(now, touch.mid_half_ticks());
     }
 
     pub(super) fn observe_trade(&mut self, trade: &Trade, now: Ts) {

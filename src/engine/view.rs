@@ -8,7 +8,7 @@ use super::{Counts, Ending, Engine};
 use crate::domain::{
     BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
 };
-use crate::inventory::Parts;
+use crate::inventory::{Markout, Parts};
 use crate::orders::{Order, Phase, Request};
 use crate::quoting::QuoteNumbers;
 
@@ -109,6 +109,8 @@ pub struct InstrumentView {
     pub max_inventory_base: Money,
     /// Time-weighted average inventory without sign, base.
     pub average_inventory_base: f64,
+    /// What maker fills were worth some time later, before fees.
+    pub markouts: Vec<Markout>,
     /// Volatility to reckon with, basis points per √s.
     pub volatility_bps_sqrt_s: Option<f64>,
     /// The volatility has been measured, not assumed.
@@ -271,6 +273,7 @@ impl Engine {
                 instrument.quantity(desk.attribution.max_inventory())
             }),
             average_inventory_base: listed.map_or(0.0, |listed| average * listed.lot_f64()),
+            markouts: desk.markouts.averages(),
             volatility_bps_sqrt_s: self.volatility_of(desk),
             volatility_measured: desk.volatility.is_warm(),
             intensity_a_per_s: intensity.a_per_s,

@@ -189,10 +189,11 @@ fn glft_bps(params: &Params, inputs: &Inputs<'_>) -> Option<Depths> {
         a: inputs.intensity_a_per_s,
         k: inputs.intensity_k_per_bps,
     };
+    let unit = params.levels.first()?.size.base(inputs.fair_price);
     let outlook = glft::Outlook {
         risk_aversion: match params.risk_aversion {
             RiskAversion::Gamma(gamma) => gamma,
-            RiskAversion::InventoryStd(units) => glft::risk_aversion_for_std(market, units),
+            RiskAversion::InventoryStd(base) => glft::risk_aversion_for_std(market, base / unit),
         },
         execution_aversion: 0.0,
         drift: inputs.drift_bps_per_s,

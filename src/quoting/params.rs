@@ -18,9 +18,9 @@ pub enum Model {
 pub enum RiskAversion {
     /// γ itself, per bps and per quote size held.
     Gamma(f64),
-    /// The γ whose inventory has this standard deviation, in sizes of the first level. The skew
-    /// is then 1/(2·k·s²) bps a size whatever the volatility is; widen for volatility with
-    /// `half_spread_per_volatility`.
+    /// The γ whose inventory has this standard deviation, in base units. With s of them in sizes
+    /// of the first level, the skew is 1/(2·k·s²) bps a size whatever the volatility is; widen
+    /// for volatility with `half_spread_per_volatility`.
     InventoryStd(f64),
 }
 
@@ -99,7 +99,7 @@ impl Default for Params {
             max_half_spread_bps: 100.0,
             min_edge_bps: 0.0,
             half_spread_per_volatility: 0.0,
-            risk_aversion: RiskAversion::InventoryStd(3.0),
+            risk_aversion: RiskAversion::InventoryStd(0.01),
             adverse_move_bps: 0.0,
             inventory_skew_bps_at_limit: 10.0,
             max_skew_bps: 100.0,

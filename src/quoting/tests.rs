@@ -178,7 +178,7 @@ fn what_is_not_a_number_becomes_a_reason() {
 #[test]
 fn the_skew_from_an_inventory_target_is_the_known_one() {
     let instrument = perpetual();
-    let steered = Params { risk_aversion: RiskAversion::InventoryStd(2.0), ..params(Model::Glft) };
+    let steered = Params { risk_aversion: RiskAversion::InventoryStd(0.02), ..params(Model::Glft) };
     let long = Inputs { inventory_base: 0.03, ..inputs(&instrument) };
     let skew = quote(&steered, &long).numbers.unwrap().skew_bps;
     // Three sizes held, 1/(2·0.6·2²) bps a size.
@@ -212,7 +212,7 @@ fn any_params() -> impl Strategy<Value = Params> {
     let model = prop_oneof![Just(Model::Fixed), Just(Model::Glft)];
     let aversion = prop_oneof![
         (1e-6..1.0f64).prop_map(RiskAversion::Gamma),
-        (0.5..20.0f64).prop_map(RiskAversion::InventoryStd),
+        (0.005..0.2f64).prop_map(RiskAversion::InventoryStd),
     ];
     (model, aversion, 0.01..50.0f64, 0.0..60.0f64, 0.0..=1.0f64, -3.0..3.0f64, 0.0..200.0f64)
         .prop_map(|(model, risk_aversion, half_spread_bps, skew, size_skew, edge, max_skew)| {
