@@ -1,0 +1,243 @@
+//! Where secrets come from. A configuration names a source; nothing here prints what it holds.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use super::{Problem, Settings, settings::Mode};
+
+/// Longest secret that is read; keys of the venues have 64 characters.
+const MAX_SECRET_BYTES: u64 = 4096;
+
+/// Where one secret is.
+#[derive(Clone, Debug)]
+pub enum SecretPlace {
+    /// An environment variable of this name.
+    Env(String),
+    /// A file that only its owner may read.
+    File(PathBuf),
+    /// A systemd credential: a file of this name in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// The words themselves: for the toy accounts of a local exchange, refused elsewhere.
+    Toy(SecretString),
+}
+
+/// One secret of the configuration, by where it is.
+#[derive(Clone, Debug)]
+pub struct SecretSource {
+    /// Where it is.
+    pub place: SecretPlace,
+    /// The key in the configuration that named it.
+    pub key: String,
+    /// The line of the section.
+    pub line: usize,
+}
+
+/// An API key pair, by where it is.
+#[derive(Clone, Debug)]
+pub struct KeySource {
+    /// The API key.
+    pub key: SecretSource,
+    /// The secret that signs.
+    pub secret: SecretSource,
+}
+
+/// An API key pair.
+#[derive(Clone, Debug)]
+pub struct ApiKeys {
+    /// The API key, sent with each request.
+    pub key: SecretString,
+    /// The secret that signs, never sent.
+    pub secret: SecretString,
+}
+
+/// Every secret of a configuration.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// One pair a venue, in the order of the venues.
+    pub venues: Vec<ApiKeys>,
+    /// The bearer token of the control endpoints.
+    pub http_token: Option<SecretString>,
+}
+
+impl SecretSource {
+    /// Fetch the secret, or say what is wrong with its place, never with a piece of it.
+    pub fn read(&self) -> Result<SecretString, Problem> {
+        let text = match &self.place {
+            SecretPlace::Env(name) => std::env::var(name)
+                .map_err(|_| format!("names the environment variable {name}, which is not set")),
+            SecretPlace::File(path) => private_file(path),
+            SecretPlace::Credential(name) => credential(name),
+            SecretPlace::Toy(words) => Ok(words.expose_secret().to_owned()),
+        };
+        let text = text.and_then(|text| {
+            let trimmed = text.trim();
+            let fits = !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_graphic());
+            if fits {
+                Ok(SecretString::from(trimmed))
+            } else {
+                Err("leads to an empty or unprintable secret; it must be one line of printable \
+                     ASCII without blanks"
+                    .to_owned())
+            }
+        });
+        text.map_err(|text| Problem { line: self.line, key: self.key.clone(), text })
+    }
+}
+
+/// Read every secret; all problems at once.
+pub fn read_secrets(settings: &Settings) -> Result<Secrets, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut venues = Vec::new();
+    for venue in &settings.venues {
+        match (venue.keys.key.read(), venue.keys.secret.read()) {
+            (Ok(key), Ok(secret)) => venues.push(ApiKeys { key, secret }),
+            (key, secret) => problems.extend([key.err(), secret.err()].into_iter().flatten()),
+        }
+    }
+    let http_token = match settings.http.token.as_ref().map(SecretSource::read) {
+        Some(Ok(token)) => Some(token),
+        Some(Err(problem)) => {
+            problems.push(problem);
+            None
+        }
+        None => None,
+    };
+    if problems.is_empty() { Ok(Secrets { venues, http_token }) } else { Err(problems) }
+}
+
+/// A file that nobody but its owner, who is us or root, may read.
+fn private_file(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let file = fs::File::open(path).map_err(|e| format!("names {shown}: {e}"))?;
+    let meta = file.metadata().map_err(|e| format!("names {shown}: {e}"))?;
+    if !meta.is_file() {
+        return Err(format!("names {shown}, which is no regular file"));
+    }
+    if meta.mode() & 0o077 != 0 {
+        return Err(format!(
+            "names {shown}, which others may read or change (mode {:04o}); allowed is 0600 or \
+             0400: chmod 600 {shown}",
+            meta.mode() & 0o7777
+        ));
+    }
+    let us = fs::metadata("/proc/self").map(|me| me.uid()).unwrap_or(meta.uid());
+    if meta.uid() != us && meta.uid() != 0 {
+        return Err(format!("names {shown}, which belongs to user {}, not to us", meta.uid()));
+    }
+    bounded(file, path)
+}
+
+/// A systemd credential; systemd has already closed the directory to everybody else.
+fn credential(name: &str) -> Result<String, String> {
+    if name.is_empty() || name.contains('/') || name.starts_with('.') {
+        return Err("is no credential name; it must be a plain file name".to_owned());
+    }
+    let dir = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+        format!("names the credential {name}, but $CREDENTIALS_DIRECTORY is not set: is this a systemd unit with LoadCredential={name}:…?")
+    })?;
+    let path = PathBuf::from(dir).join(name);
+    let file = fs::File::open(&path).map_err(|e| format!("names {}: {e}", path.display()))?;
+    bounded(file, &path)
+}
+
+fn bounded(file: fs::File, path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text);
+    match read {
+        Err(e) => Err(format!("names {}: {e}", path.display())),
+        Ok(n) if n as u64 > MAX_SECRET_BYTES => {
+            Err(format!("names {}, which is no secret: over 4096 bytes", path.display()))
+        }
+        Ok(_) => Ok(text),
+    }
+}
+
+/// Bind each API key to the mode in which it was first used, by fingerprint, and refuse it in
+/// another: a production key never reaches a testnet, nor the reverse. The record is one line a
+/// key in the state directory; it holds no key.
+pub fn bind_keys_to_mode(state_dir: &Path, mode: Mode, keys: &[ApiKeys]) -> Result<(), String> {
+    let path = state_dir.join("key-modes");
+    let known = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(e) => return Err(format!("{}: {e}", path.display())),
+    };
+    let mut fresh = String::new();
+    for pair in keys {
+        let print = fingerprint(&pair.key);
+        let seen = known.lines().chain(fresh.lines()).find_map(|line| line.strip_prefix(&print));
+        match seen.map(str::trim) {
+            Some(word) if word != mode.as_str() => {
+                return Err(format!(
+                    "the API key with fingerprint {print} was used with environment.mode = \
+                     {word:?} before and is refused with {:?}; if that was a mistake, remove its \
+                     line from {}",
+                    mode.as_str(),
+                    path.display()
+                ));
+            }
+            Some(_) => {}
+            None => fresh.push_str(&format!("{print} {}\n", mode.as_str())),
+        }
+    }
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    fs::create_dir_all(state_dir)
+        .and_then(|()| fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path))
+        .and_then(|mut file| file.write_all(fresh.as_bytes()))
+        .map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// 12 hex digits of a hash of the key: enough to tell keys apart, nothing to find one by.
+fn fingerprint(key: &SecretString) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"evenkeel key fingerprint\0");
+    hash.update(key.expose_secret().as_bytes());
+    hex::encode(&hash.finalize()[..6])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn source(place: SecretPlace) -> SecretSource {
+        SecretSource { place, key: "venues[0].keys.secret".into(), line: 7 }
+    }
+
+    #[test]
+    fn a_key_file_must_be_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        fs::write(&path, "CANARY-4711\n").unwrap();
+        let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for (mode, ok) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
+            set(mode);
+            let read = source(SecretPlace::File(path.clone())).read();
+            assert_eq!(read.is_ok(), ok, "{mode:o}");
+            assert!(!format!("{read:?}").contains("CANARY"));
+        }
+        let missing = source(SecretPlace::File(dir.path().join("none"))).read().unwrap_err();
+        assert_eq!(missing.line, 7);
+    }
+
+    #[test]
+    fn a_key_stays_in_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = [ApiKeys { key: "CANARY-KEY".into(), secret: "CANARY-SECRET".into() }];
+        bind_keys_to_mode(dir.path(), Mode::Testnet, &keys).unwrap();
+        bind_keys_to_mode(dir.path(), Mode::Testnet, &keys).unwrap();
+        let error = bind_keys_to_mode(dir.path(), Mode::Production, &keys).unwrap_err();
+        assert!(error.contains("testnet") && !error.contains("CANARY"), "{error}");
+        let record = fs::read_to_string(dir.path().join("key-modes")).unwrap();
+        assert_eq!(record.lines().count(), 1);
+        assert!(!record.contains("CANARY"));
+    }
+}
