@@ -1,1 +1,6 @@
-//! Where do time and bytes enter? Sockets, clocks, signals, the HTTP endpoints.
+//! Where do time and bytes enter?
+pub mod clock;
+pub mod http;
+pub mod link;
+pub mod reach;
+pub mod state_dir;

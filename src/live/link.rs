@@ -1,0 +1,348 @@
+//! One websocket: opened with jittered delay, watched for life, bounded in both directions.
+//!
+//! The driver polls it directly from the trading thread: a frame costs no task switch and no
+//! channel. A connection proves its life by any frame; when it is quiet we ping. A peer that has
+//! answered a ping once is held to that (`silent_after`); one that never did gets the longer
+//! `silent_without_pong`, since venues ping on their own only every 20 s (Binance Spot) or 3 min
+//! (USD-M).
+
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use futures_util::{Sink, Stream};
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
+
+use super::{clock, reach};
+
+/// Bounds of every websocket.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// For name look-up, TCP, TLS and upgrade together.
+    pub connect_timeout: Duration,
+    /// Least time between two attempts on one link. Binance allows 300 in 5 minutes an address.
+    pub connect_spacing: Duration,
+    /// Ping when nothing was heard for this long. Binance Spot allows 5 frames a second from us.
+    pub ping_after: Duration,
+    /// Close when nothing was heard for this long from a peer that answers pings.
+    pub silent_after: Duration,
+    /// Close when nothing was heard for this long from a peer that has never answered one.
+    pub silent_without_pong: Duration,
+    /// Largest message accepted, bytes; a larger one closes the connection.
+    pub max_message_bytes: usize,
+    /// Most bytes that may wait to be written; more closes the connection.
+    pub max_unsent_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connect_timeout: Duration::from_secs(10),
+            connect_spacing: Duration::from_secs(1),
+            ping_after: Duration::from_secs(2),
+            silent_after: Duration::from_secs(10),
+            silent_without_pong: Duration::from_secs(240),
+            max_message_bytes: 16 << 20,
+            max_unsent_bytes: 1 << 20,
+        }
+    }
+}
+
+/// What a websocket has to say.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// It is open.
+    Open,
+    /// A text frame.
+    Text(Utf8Bytes),
+    /// A ping or pong.
+    Alive,
+    /// It is closed, or could not be opened; nothing follows.
+    Closed(String),
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Opening = Pin<Box<dyn Future<Output = Result<Socket, String>> + Send>>;
+
+enum State {
+    Closed,
+    Opening(Opening),
+    Open(Box<Socket>),
+}
+
+/// One websocket, open, opening or closed.
+pub(super) struct Link {
+    limits: Limits,
+    tls: Arc<ClientConfig>,
+    state: State,
+    last_attempt: Option<Instant>,
+    last_heard: Instant,
+    last_ping: Instant,
+    answers_pings: bool,
+    unflushed: bool,
+}
+
+impl Link {
+    pub(super) fn new(limits: Limits, tls: Arc<ClientConfig>) -> Link {
+        let now = clock::instant();
+        Link {
+            limits,
+            tls,
+            state: State::Closed,
+            last_attempt: None,
+            last_heard: now,
+            last_ping: now,
+            answers_pings: false,
+            unflushed: false,
+        }
+    }
+
+    /// Open a connection after `after` plus jitter; whatever was open or opening is dropped.
+    pub(super) fn connect(&mut self, url: String, after: Duration) {
+        let now = clock::instant();
+        let earliest = self.last_attempt.map_or(now, |last| last + self.limits.connect_spacing);
+        let wait = jittered(after).max(earliest.saturating_duration_since(now));
+        self.last_attempt = Some(now + wait);
+        let opening = open(url, wait, self.limits.clone(), Arc::clone(&self.tls));
+        self.state = State::Opening(Box::pin(opening));
+    }
+
+    /// Drop the connection; nothing is heard of it any more.
+    pub(super) fn close(&mut self) {
+        if let State::Open(socket) = &mut self.state {
+            // A close frame if the socket takes it at once; dropping closes it in any case.
+            let mut cx = Context::from_waker(Waker::noop());
+            let socket = Pin::new(&mut **socket);
+            if socket.poll_close(&mut cx).is_pending() {
+                self.unflushed = false;
+            }
+        }
+        self.state = State::Closed;
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// How long nothing has been heard.
+    pub(super) fn quiet(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last_heard)
+    }
+
+    /// Write a text frame; `false` when the connection is not open.
+    ///
+    /// What the socket does not take at once waits in a bounded buffer; a full one is heard as
+    /// `Closed` at the next poll.
+    pub(super) fn send(&mut self, text: String) -> bool {
+        self.write(Message::Text(text.into()))
+    }
+
+    fn write(&mut self, message: Message) -> bool {
+        let State::Open(socket) = &mut self.state else { return false };
+        let mut socket = Pin::new(&mut **socket);
+        let mut cx = Context::from_waker(Waker::noop());
+        let outcome = socket.as_mut().start_send(message).and_then(|()| {
+            // Pending is finished by the next poll, which has a real waker.
+            match socket.poll_flush(&mut cx) {
+                Poll::Ready(flushed) => flushed.map(|()| false),
+                Poll::Pending => Ok(true),
+            }
+        });
+        match outcome {
+            Ok(unflushed) => self.unflushed = unflushed,
+            Err(error) => self.fail(&error),
+        }
+        true
+    }
+
+    /// Let the next poll hear why.
+    fn fail(&mut self, error: &Error) {
+        let why = words(error);
+        self.state = State::Opening(Box::pin(std::future::ready(Err(why))));
+    }
+
+    /// The next thing heard. `now` is the instant that counts as its arrival.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Heard> {
+        match &mut self.state {
+            State::Closed => Poll::Pending,
+            State::Opening(opening) => match opening.as_mut().poll(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(socket)) => {
+                    self.state = State::Open(Box::new(socket));
+                    self.last_heard = now;
+                    self.answers_pings = false;
+                    self.unflushed = false;
+                    self.ping(now);
+                    Poll::Ready(Heard::Open)
+                }
+                Poll::Ready(Err(why)) => {
+                    self.state = State::Closed;
+                    Poll::Ready(Heard::Closed(why))
+                }
+            },
+            State::Open(socket) => {
+                let mut socket = Pin::new(&mut **socket);
+                if self.unflushed {
+                    match socket.as_mut().poll_flush(cx) {
+                        Poll::Pending => {}
+                        Poll::Ready(Ok(())) => self.unflushed = false,
+                        Poll::Ready(Err(error)) => return Poll::Ready(self.closed(&error)),
+                    }
+                }
+                match socket.poll_next(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(None) => Poll::Ready(self.closed(&Error::ConnectionClosed)),
+                    Poll::Ready(Some(Err(error))) => Poll::Ready(self.closed(&error)),
+                    Poll::Ready(Some(Ok(message))) => Poll::Ready(self.heard(message, now)),
+                }
+            }
+        }
+    }
+
+    fn closed(&mut self, error: &Error) -> Heard {
+        self.state = State::Closed;
+        Heard::Closed(words(error))
+    }
+
+    fn heard(&mut self, message: Message, now: Instant) -> Heard {
+        self.last_heard = now;
+        match message {
+            Message::Text(text) => Heard::Text(text),
+            // No venue of ours sends binary frames; the protocol is to see and report it.
+            Message::Binary(bytes) => {
+                Heard::Text(String::from_utf8_lossy(&bytes).into_owned().into())
+            }
+            Message::Pong(_) => {
+                self.answers_pings = true;
+                Heard::Alive
+            }
+            Message::Ping(_) | Message::Frame(_) => Heard::Alive,
+            Message::Close(frame) => {
+                self.state = State::Closed;
+                Heard::Closed(frame.map_or_else(
+                    || "closed by the venue".to_owned(),
+                    |f| format!("closed by the venue: {} {}", f.code, excerpt(&f.reason)),
+                ))
+            }
+        }
+    }
+
+    /// Ping a quiet connection; give up a silent one and say so.
+    pub(super) fn tick(&mut self, now: Instant) -> Option<String> {
+        if !self.is_open() {
+            return None;
+        }
+        let quiet = self.quiet(now);
+        let limit = if self.answers_pings {
+            self.limits.silent_after
+        } else {
+            self.limits.silent_without_pong
+        };
+        if quiet >= limit {
+            self.state = State::Closed;
+            return Some(format!("silent for {} ms", quiet.as_millis()));
+        }
+        let since_ping = now.saturating_duration_since(self.last_ping);
+        if quiet >= self.limits.ping_after && since_ping >= self.limits.ping_after {
+            self.ping(now);
+        }
+        None
+    }
+
+    fn ping(&mut self, now: Instant) {
+        self.last_ping = now;
+        self.write(Message::Ping(Bytes::new()));
+    }
+}
+
+async fn open(
+    url: String,
+    wait: Duration,
+    limits: Limits,
+    tls: Arc<ClientConfig>,
+) -> Result<Socket, String> {
+    tokio::time::sleep(wait).await;
+    let timeout = limits.connect_timeout;
+    tokio::time::timeout(timeout, shake_hands(url, limits, tls))
+        .await
+        .unwrap_or_else(|_| Err(format!("no connection within {} ms", timeout.as_millis())))
+}
+
+async fn shake_hands(
+    url: String,
+    limits: Limits,
+    tls: Arc<ClientConfig>,
+) -> Result<Socket, String> {
+    let uri: Uri = url.parse().map_err(|_| "the websocket URL cannot be read".to_owned())?;
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let host = uri.host().ok_or("the websocket URL names no host")?;
+    reach::permitted(scheme, host)?;
+    let port = uri.port_u16().unwrap_or(if scheme == "wss" { 443 } else { 80 });
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let tcp = TcpStream::connect((bare, port))
+        .await
+        .map_err(|e| format!("cannot connect to {host}:{port}: {e}"))?;
+    tcp.set_nodelay(true).map_err(|e| format!("cannot set TCP_NODELAY: {e}"))?;
+    let config = WebSocketConfig::default()
+        .write_buffer_size(0)
+        .max_write_buffer_size(limits.max_unsent_bytes)
+        .max_message_size(Some(limits.max_message_bytes))
+        .max_frame_size(Some(limits.max_message_bytes));
+    let connector = Some(Connector::Rustls(tls));
+    tokio_tungstenite::client_async_tls_with_config(&uri, tcp, Some(config), connector)
+        .await
+        .map(|(socket, _)| socket)
+        .map_err(|e| format!("{host}:{port}: {}", words(&e)))
+}
+
+/// An error in words that hold nothing of the URL and no more than a line of the peer's.
+fn words(error: &Error) -> String {
+    match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => "connection closed".to_owned(),
+        Error::Io(e) => format!("connection broken: {e}"),
+        Error::Tls(e) => format!("TLS: {e}"),
+        Error::Capacity(e) => format!("message too large: {e}"),
+        Error::Protocol(e) => format!("websocket protocol broken by the venue: {e}"),
+        Error::WriteBufferFull(_) => "unsent frames fill their buffer".to_owned(),
+        Error::Utf8(_) => "a text frame is not UTF-8".to_owned(),
+        Error::Http(response) => format!("upgrade refused with HTTP {}", response.status()),
+        Error::AttackAttempt | Error::Url(_) | Error::HttpFormat(_) => {
+            "the handshake could not be made".to_owned()
+        }
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(120).collect()
+}
+
+/// Between half and one and a half times `wait`, so that many links do not return as one.
+fn jittered(wait: Duration) -> Duration {
+    // A fresh RandomState is the operating system's randomness by way of the standard library.
+    let random = RandomState::new().build_hasher().finish();
+    let unit = (random >> 11) as f64 / (1_u64 << 53) as f64;
+    wait.mul_f64(0.5 + unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_spreads_around_the_wait() {
+        let waits: Vec<Duration> =
+            (0..200).map(|_| jittered(Duration::from_millis(1000))).collect();
+        assert!(waits.iter().all(|w| (500..=1500).contains(&w.as_millis())));
+        let distinct = waits.iter().collect::<std::collections::BTreeSet<_>>().len();
+        assert!(distinct > 150, "{distinct}");
+        assert_eq!(jittered(Duration::ZERO), Duration::ZERO);
+    }
+}
