@@ -25,7 +25,7 @@ pub use exchange::{
 pub use hosts::{HostKind, host_kind};
 pub use reader::{Problem, Resolved};
 pub use secrets::{
-    ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, bind_keys_to_mode, read_secrets,
+    ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, read_secrets,
 };
 pub use settings::{
     Environment, Hedge, Http, InstrumentSettings, InventoryRisk, LevelSettings, LevelSize, Log,

@@ -1,8 +1,8 @@
 //! Where secrets come from. A configuration names a source; nothing here prints what it holds.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -157,41 +157,14 @@ fn bounded(file: fs::File, path: &Path) -> Result<String, String> {
     }
 }
 
-/// Bind each API key to the mode in which it was first used, by fingerprint, and refuse it in
-/// another: a production key never reaches a testnet, nor the reverse. The record is one line a
-/// key in the state directory; it holds no key.
-pub fn bind_keys_to_mode(state_dir: &Path, mode: Mode, keys: &[ApiKeys]) -> Result<(), String> {
-    let path = state_dir.join("key-modes");
-    let known = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(format!("{}: {e}", path.display())),
-    };
-    let mut fresh = String::new();
-    for pair in keys {
-        let print = fingerprint(&pair.key);
-        let seen = known.lines().chain(fresh.lines()).find_map(|line| line.strip_prefix(&print));
-        match seen.map(str::trim) {
-            Some(word) if word != mode.as_str() => {
-                return Err(format!(
-                    "the API key with fingerprint {print} was used with environment.mode = \
-                     {word:?} before and is refused with {:?}; if that was a mistake, remove its \
-                     line from {}",
-                    mode.as_str(),
-                    path.display()
-                ));
-            }
-            Some(_) => {}
-            None => fresh.push_str(&format!("{print} {}\n", mode.as_str())),
-        }
+impl Secrets {
+    /// Which money these keys are, for the state directory to be bound to: the mode and a
+    /// fingerprint of each API key. A directory of one account or mode is refused for another.
+    #[must_use]
+    pub fn account(&self, mode: Mode) -> String {
+        let prints: Vec<String> = self.venues.iter().map(|pair| fingerprint(&pair.key)).collect();
+        format!("{}:{}", mode.as_str(), prints.join("+"))
     }
-    if fresh.is_empty() {
-        return Ok(());
-    }
-    fs::create_dir_all(state_dir)
-        .and_then(|()| fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path))
-        .and_then(|mut file| file.write_all(fresh.as_bytes()))
-        .map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// 12 hex digits of a hash of the key: enough to tell keys apart, nothing to find one by.
@@ -229,15 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stays_in_its_mode() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys = [ApiKeys { key: "CANARY-KEY".into(), secret: "CANARY-SECRET".into() }];
-        bind_keys_to_mode(dir.path(), Mode::Testnet, &keys).unwrap();
-        bind_keys_to_mode(dir.path(), Mode::Testnet, &keys).unwrap();
-        let error = bind_keys_to_mode(dir.path(), Mode::Production, &keys).unwrap_err();
-        assert!(error.contains("testnet") && !error.contains("CANARY"), "{error}");
-        let record = fs::read_to_string(dir.path().join("key-modes")).unwrap();
-        assert_eq!(record.lines().count(), 1);
-        assert!(!record.contains("CANARY"));
+    fn an_account_tells_modes_and_keys_apart_and_shows_none() {
+        let secrets = |key: &str| Secrets {
+            venues: vec![ApiKeys { key: key.into(), secret: "CANARY-SECRET".into() }],
+            http_token: None,
+        };
+        let account = secrets("CANARY-KEY").account(Mode::Testnet);
+        assert!(account.starts_with("testnet:") && !account.contains("CANARY"), "{account}");
+        assert_ne!(account, secrets("CANARY-KEY").account(Mode::Production));
+        assert_ne!(account, secrets("CANARY-KEZ").account(Mode::Testnet));
     }
 }

@@ -182,6 +182,13 @@ pub struct Quoting {
     pub min_edge: Bps,
     /// How far the reservation price has moved when inventory is at its limit.
     pub inventory_skew_per_limit: Bps,
+    /// The skew of either model goes no further.
+    pub max_skew: Bps,
+    /// Half-spread added for volatility: basis points for each basis point per square root of a
+    /// second.
+    pub half_spread_per_volatility: f64,
+    /// Expected move against each fill (adverse selection); widens the `glft` model.
+    pub adverse_move: Bps,
     /// How much sizes lean against inventory: 0 not at all, 1 to nothing at the limit.
     pub size_skew: f64,
     /// The ladder, best first; at least one.
