@@ -18,6 +18,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigError, Loaded, Secrets, Settings};
+use crate::domain::Money;
 
 /// How a process ends; a supervisor decides by it whether to start it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +136,9 @@ pub struct CheckArgs {
     /// Also ask the venues: clock, key permissions, filters, fees
     #[arg(long)]
     pub online: bool,
+    /// The price, quote per base, at which to show what would be quoted
+    #[arg(long, value_name = "PRICE", default_value = "60000", value_parser = price)]
+    pub price: Money,
 }
 
 /// Where a running daemon is, and how to show its answer.
@@ -183,15 +187,16 @@ fn dispatch(command: &Command) -> Exit {
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
         Command::Exchange(args) => exchange::exchange(&args.config),
-        Command::Status(args) => ask::read(args, "status"),
-        Command::Orders(args) => ask::read(args, "orders"),
-        Command::Positions(args) => ask::read(args, "positions"),
-        Command::Ledger(args) => ask::read(args, "ledger"),
-        Command::Pause(args) => ask::act(args, "pause"),
-        Command::Resume(args) => ask::act(args, "resume"),
-        Command::Reload(args) => ask::act(args, "reload"),
-        Command::Kill(KillArgs { ask, flatten: false }) => ask::act(ask, "kill"),
-        Command::Kill(KillArgs { ask, flatten: true }) => ask::act(ask, "kill?flatten=true"),
+        Command::Status(args) => ask::read(args, None),
+        Command::Orders(args) => ask::read(args, Some("orders")),
+        Command::Positions(args) => ask::read(args, Some("positions")),
+        Command::Ledger(args) => ask::read(args, Some("ledger")),
+        Command::Pause(args) => ask::act(args, "pause", String::new()),
+        Command::Resume(args) => ask::act(args, "resume", String::new()),
+        Command::Reload(args) => ask::act(args, "reload", String::new()),
+        Command::Kill(KillArgs { ask, flatten }) => {
+            ask::act(ask, "kill", format!(r#"{{"flatten":{flatten}}}"#))
+        }
         Command::Panic(args) => panic::panic(&args.config),
         Command::Journal(args) => journal::journal(args),
     }
@@ -202,9 +207,7 @@ fn load_with_secrets(path: &std::path::Path) -> Result<(Loaded<Settings>, Secret
     let loaded = crate::config::load(path).map_err(|error| complain(&error, Exit::Config))?;
     match crate::config::read_secrets(&loaded.settings) {
         Ok(secrets) => Ok((loaded, secrets)),
-        Err(problems) => {
-            Err(complain(&ConfigError { file: loaded.file, problems }, Exit::Keys))
-        }
+        Err(problems) => Err(complain(&ConfigError { file: loaded.file, problems }, Exit::Keys)),
     }
 }
 
@@ -233,7 +236,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
 
 /// A time such as `60s`, `5m`, `1h`, `250ms` or `0`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time; allowed is 0 or a whole number with ms, s, m or h");
+    let wrong =
+        || format!("{text:?} is no time; allowed is 0 or a whole number with ms, s, m or h");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
     let unit_ms = match &text[digits..] {
@@ -244,7 +248,17 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     let most = 366 * 24 * 3_600_000;
-    number.checked_mul(unit_ms).filter(|ms| *ms <= most).map(Duration::from_millis).ok_or_else(wrong)
+    number
+        .checked_mul(unit_ms)
+        .filter(|ms| *ms <= most)
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
+}
+
+fn price(text: &str) -> Result<Money, String> {
+    let price = text.parse::<Money>().ok();
+    let fits = price.filter(|price| *price > Money::ZERO && *price <= Money::from(1_000_000_000));
+    fits.ok_or_else(|| format!("{text:?} is no price; allowed is above 0 to 1000000000"))
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -278,7 +292,14 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        for (text, ms) in [("0", 0), ("60s", 60_000), ("5m", 300_000), ("1h", 3_600_000), ("9", 9_000), ("250ms", 250)] {
+        for (text, ms) in [
+            ("0", 0),
+            ("60s", 60_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("9", 9_000),
+            ("250ms", 250),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "s", "1d", "-1s", "1.5s", "99999999999999999999s", "99999h"] {

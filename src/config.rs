@@ -8,6 +8,7 @@
 mod build;
 mod exchange;
 mod hosts;
+mod params;
 mod quoting;
 mod reader;
 mod secrets;
@@ -24,9 +25,7 @@ pub use exchange::{
 };
 pub use hosts::{HostKind, host_kind};
 pub use reader::{Problem, Resolved};
-pub use secrets::{
-    ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, read_secrets,
-};
+pub use secrets::{ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, read_secrets};
 pub use settings::{
     Environment, Hedge, Http, InstrumentSettings, InventoryRisk, LevelSettings, LevelSize, Log,
     LogFormat, Market, Mode, Model, Quoting, Reference, Risk, Role, Settings, Shutdown, Venue,

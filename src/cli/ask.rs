@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{AskArgs, Exit, complain, runtime, say, table};
 use crate::live::state_dir;
 
-/// A command waits this long for its answer: `kill` answers when cancels are verified.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A question waits this long for its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a daemon answers and what it wants to see before it acts.
 struct Daemon {
@@ -19,33 +19,51 @@ struct Daemon {
     token: Option<SecretString>,
 }
 
-/// `GET /api/<path>`, shown as a table or as it came.
-pub(super) fn read(args: &AskArgs, path: &str) -> Exit {
-    answer(args, reqwest::Method::GET, path)
+/// The daemon's whole status, or the part of it under `key`.
+pub(super) fn read(args: &AskArgs, key: Option<&str>) -> Exit {
+    let value = match answer(args, reqwest::Method::GET, "status", String::new()) {
+        Ok(value) => value,
+        Err(exit) => return exit,
+    };
+    let part = match key {
+        Some(key) => value.get(key),
+        None => Some(&value),
+    };
+    match part {
+        Some(part) => show(part, args.json),
+        None => {
+            let key = key.unwrap_or_default();
+            complain(
+                &format!("the daemon's status has no {key:?}; is it of this version?"),
+                Exit::Failed,
+            )
+        }
+    }
 }
 
-/// `POST /api/<path>` with the bearer token.
-pub(super) fn act(args: &AskArgs, path: &str) -> Exit {
-    answer(args, reqwest::Method::POST, path)
-}
-
-fn answer(args: &AskArgs, method: reqwest::Method, path: &str) -> Exit {
-    let exchange = find(args).and_then(|daemon| {
-        let body = runtime()?.block_on(send(&daemon, method, path));
-        body.map_err(|text| complain(&text, Exit::Failed))
-    });
-    match exchange {
-        Ok(body) if args.json => {
-            say(&format!("{}\n", body.trim_end()));
-            Exit::Clean
-        }
-        Ok(body) => {
-            let value = serde_json::from_str::<Value>(&body).unwrap_or(Value::String(body));
-            say(&table::render(&value));
-            Exit::Clean
-        }
+/// `POST /control/<command>` with the bearer token.
+pub(super) fn act(args: &AskArgs, command: &str, body: String) -> Exit {
+    match answer(args, reqwest::Method::POST, &format!("control/{command}"), body) {
+        Ok(value) => show(&value, args.json),
         Err(exit) => exit,
     }
+}
+
+fn show(value: &Value, json: bool) -> Exit {
+    say(&if json { format!("{value}\n") } else { table::render(value) });
+    Exit::Clean
+}
+
+fn answer(
+    args: &AskArgs,
+    method: reqwest::Method,
+    path: &str,
+    body: String,
+) -> Result<Value, Exit> {
+    let daemon = find(args)?;
+    let body = runtime()?.block_on(send(&daemon, method, path, body));
+    let body = body.map_err(|text| complain(&text, Exit::Failed))?;
+    Ok(serde_json::from_str(&body).unwrap_or(Value::String(body)))
 }
 
 /// The daemon that the arguments name. With an address alone, `EVENKEEL_TOKEN` may hold the token.
@@ -62,19 +80,29 @@ fn find(args: &AskArgs) -> Result<Daemon, Exit> {
     let published = state_dir::read_address(&state).map_err(failed)?;
     let listen = Some(settings.http.listen).filter(|address| address.port() != 0);
     let Some(address) = args.address.or(published).or(listen) else {
-        let text = format!("no daemon has published an address in {}: is it running?", state.display());
+        let text =
+            format!("no daemon has published an address in {}: is it running?", state.display());
         return Err(complain(&text, Exit::Failed));
     };
     let token = match settings.http.token {
-        Some(source) => Some(source.read().map_err(|p| complain(&format!("{} {}", p.key, p.text), Exit::Keys))?),
+        Some(source) => Some(
+            source.read().map_err(|p| complain(&format!("{} {}", p.key, p.text), Exit::Keys))?,
+        ),
         None => state_dir::read_control_token(&state).map_err(failed)?.or_else(from_environment),
     };
     Ok(Daemon { address, token })
 }
 
-async fn send(daemon: &Daemon, method: reqwest::Method, path: &str) -> Result<String, String> {
+async fn send(
+    daemon: &Daemon,
+    method: reqwest::Method,
+    path: &str,
+    body: String,
+) -> Result<String, String> {
     let address = daemon.address;
-    let plain = |error: reqwest::Error| format!("no answer from {address}: {}", causes(&error.without_url()));
+    let plain = |error: reqwest::Error| {
+        format!("no answer from {address}: {}", causes(&error.without_url()))
+    };
     let tls = crate::live::reach::client_config(&[]).map_err(|error| error.to_string())?;
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured((*tls).clone())
@@ -83,7 +111,7 @@ async fn send(daemon: &Daemon, method: reqwest::Method, path: &str) -> Result<St
         .timeout(PATIENCE)
         .build()
         .map_err(plain)?;
-    let mut request = client.request(method, format!("http://{address}/api/{path}"));
+    let mut request = client.request(method, format!("http://{address}/{path}")).body(body);
     if let Some(token) = &daemon.token {
         request = request.bearer_auth(token.expose_secret());
     }

@@ -85,7 +85,9 @@ pub(super) fn columns(rows: &[Vec<String>], indent: usize, out: &mut String) {
     let width = |i: usize| rows.iter().map(|row| cell(row, i).chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(width).collect();
     let is_number = |i: usize| {
-        rows.iter().skip(1).all(|row| cell(row, i).parse::<f64>().is_ok() || cell(row, i).is_empty())
+        rows.iter()
+            .skip(1)
+            .all(|row| cell(row, i).parse::<f64>().is_ok() || cell(row, i).is_empty())
     };
     let numeric: Vec<bool> = (0..count).map(is_number).collect();
     for row in rows {

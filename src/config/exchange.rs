@@ -88,39 +88,43 @@ pub struct MarketSettings {
 }
 
 /// What can go wrong on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// Market data connections are closed and refused.
-    MarketDown,
-    /// User stream connections are closed and refused.
-    UserDown,
-    /// Market data connections stay open and say nothing.
-    MarketSilent,
-    /// User stream connections stay open and say nothing.
-    UserSilent,
-    /// A depth update is left out: a gap.
-    DepthGap,
-    /// Requests are executed, their replies are not sent.
-    ReplyLost,
-    /// Requests are answered 503 without being executed.
-    Unavailable,
-    /// Requests are answered 429 with a `Retry-After`.
-    RateLimited,
-    /// The exchange's clock is off by five seconds.
-    ClockSkew,
+    /// User events are not sent; connections stay open.
+    DropUserStream,
+    /// Market streams are not sent; connections stay open.
+    MuteMarket,
+    /// Every websocket is cut without a closing handshake.
+    CloseLinks,
+    /// One depth difference of each book is lost.
+    Gap,
+    /// An order request is carried out but answered 503 with its fate unknown.
+    UnknownAfterAccept,
+    /// An order request is carried out but never answered.
+    HttpTimeout,
+    /// Signed requests are refused with 429 and `Retry-After`.
+    Http429,
+    /// HTTP replies come this much later.
+    Latency(Span),
+    /// A web page instead of JSON, as a gateway in trouble sends.
+    HtmlReply,
+    /// This symbol takes no orders.
+    HaltSymbol(String),
 }
 
 /// `[[faults]]`: one thing that goes wrong.
 #[derive(Clone, Debug)]
 pub struct FaultSettings {
-    /// At which venue.
-    pub venue: VenueKind,
+    /// At which venue; `None` is both.
+    pub venue: Option<VenueKind>,
     /// What.
     pub kind: FaultKind,
-    /// When, from the start.
+    /// When first, from the start.
     pub at: Span,
-    /// For how long.
-    pub lasts: Span,
+    /// Again and again at this distance; `None` is once.
+    pub every: Option<Span>,
+    /// For how long; `None` for one request or event where that makes sense.
+    pub lasts: Option<Span>,
 }
 
 const VENUES: [(&str, VenueKind); 2] =
@@ -213,21 +217,40 @@ fn market(table: Table<'_>) -> MarketSettings {
 
 fn fault(table: Table<'_>) -> FaultSettings {
     let kinds = [
-        ("market_down", FaultKind::MarketDown),
-        ("user_down", FaultKind::UserDown),
-        ("market_silent", FaultKind::MarketSilent),
-        ("user_silent", FaultKind::UserSilent),
-        ("depth_gap", FaultKind::DepthGap),
-        ("reply_lost", FaultKind::ReplyLost),
-        ("unavailable", FaultKind::Unavailable),
-        ("rate_limited", FaultKind::RateLimited),
-        ("clock_skew", FaultKind::ClockSkew),
+        ("drop_user_stream", 0),
+        ("mute_market", 1),
+        ("close_links", 2),
+        ("gap", 3),
+        ("http_503_unknown_after_accept", 4),
+        ("http_timeout", 5),
+        ("http_429", 6),
+        ("html_reply", 7),
+        ("latency_ms", 8),
+        ("halt_symbol", 9),
     ];
+    let kind = match table.choice("kind", &kinds, false) {
+        0 => FaultKind::DropUserStream,
+        1 => FaultKind::MuteMarket,
+        2 => FaultKind::CloseLinks,
+        3 => FaultKind::Gap,
+        4 => FaultKind::UnknownAfterAccept,
+        5 => FaultKind::HttpTimeout,
+        6 => FaultKind::Http429,
+        7 => FaultKind::HtmlReply,
+        8 => FaultKind::Latency(table.millis("add_ms", 1..60_000, 500)),
+        _ => FaultKind::HaltSymbol(table.need("symbol").unwrap_or_default()),
+    };
+    let day_ms = 86_400_000;
+    let millis = |key: &'static str| {
+        let ms: i64 = table.maybe(key)?;
+        Some(Span::from_ms(table.within(key, ms, 1..=day_ms)))
+    };
     let fault = FaultSettings {
-        venue: table.choice("venue", &VENUES, false),
-        kind: table.choice("kind", &kinds, false),
-        at: Span::from_s(table.whole("at_s", 0..86_400, 0)),
-        lasts: Span::from_s(table.whole("for_s", 0..86_400, 10)),
+        venue: table.has("venue").then(|| table.choice("venue", &VENUES, false)),
+        kind,
+        at: table.millis("at_ms", 0..day_ms, 0),
+        every: millis("every_ms"),
+        lasts: millis("for_ms"),
     };
     table.finish();
     fault
