@@ -100,7 +100,7 @@ mod tests {
     fn floods_are_thinned_and_counted() {
         let mut telemetry = Telemetry::new(Names::default(), Metrics::default());
         let garbled = Note::Garbled { venue: VenueId(0), text: "half a frame".into() };
-        let names = Names::default();
+        let names = Names::new(vec!["a".into(), "b".into()], &[]);
         let line = describe(&garbled, &names);
         let at = Ts::from_ms;
         assert_eq!(telemetry.admit(at(0), &line), Some(0));

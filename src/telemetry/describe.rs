@@ -368,3 +368,105 @@ fn amount(value: f64) -> String {
     let decimal: Money = Instrument::money(value);
     decimal.round_dp(8).normalize().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        BookLoss, HaltCause, LinkKind, Liquidity, OrderStatus, Purpose, Reason, RejectClass, Side,
+        State,
+    };
+
+    /// One of each, with its event name.
+    fn all() -> Vec<(Note, &'static str)> {
+        let (instrument, venue, side) = (InstrumentId(0), VenueId(0), Side::Buy);
+        let (px, qty, text) = (Px(100), Qty(3), String::from("words"));
+        let id = OrderId { epoch: 7, counter: 1 };
+        let purpose = Purpose::Quote;
+        let base = String::from("BTC");
+        let sent = Note::OrderSent { id, instrument, side, px, qty, purpose };
+        let status = OrderStatus::Filled;
+        let class = RejectClass::WouldTake;
+        let filled = Note::Filled {
+            instrument,
+            id: Some(id),
+            side,
+            px,
+            qty,
+            liquidity: Liquidity::Maker,
+            fee_quote: Money::ONE,
+            position: qty,
+            purpose: Some(purpose),
+        };
+        let quoted = Note::Quoted {
+            instrument,
+            fair: 1.0,
+            reservation: 1.0,
+            half_spread_bps: 1.0,
+            skew_bps: 0.0,
+            volatility_bps_sqrt_s: 1.0,
+            inventory_base: 0.0,
+        };
+        let (from, to, why) = (State::Warming, State::Quoting, text.clone());
+        let link = LinkKind::User;
+        let exposure_base = 0.5;
+        vec![
+            (Note::StateChanged { from, to, why }, "state_changed"),
+            (Note::SideReason { instrument, side, reason: Reason::BookStale }, "side_reason"),
+            (quoted, "quoted"),
+            (sent, "order_sent"),
+            (Note::OrderEnded { id, instrument, filled: qty, status }, "order_ended"),
+            (Note::OrderRejected { id, instrument, class, text: text.clone() }, "order_rejected"),
+            (Note::OrderUnknown { id, instrument, text: text.clone() }, "order_unknown"),
+            (
+                Note::GateBlocked { instrument, side, reason: Reason::Budget, purpose },
+                "gate_blocked",
+            ),
+            (filled, "filled"),
+            (Note::HedgeStarted { instrument, side, qty, exposure_base }, "hedge_started"),
+            (Note::HedgeDone { base: base.clone(), exposure_base, took_ms: 5 }, "hedge_done"),
+            (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
+            (Note::BookSynced { instrument }, "book_synced"),
+            (Note::BookLost { instrument, why: BookLoss::Gap }, "book_lost"),
+            (Note::Link { venue, link, up: true, text: String::new() }, "link_up"),
+            (Note::Link { venue, link, up: false, text: text.clone() }, "link_down"),
+            (Note::Garbled { venue, text: text.clone() }, "garbled"),
+            (Note::ReconcileDiffers { venue, text: text.clone() }, "reconcile_differs"),
+            (Note::Reconciled { venue, open_orders: 1, foreign_orders: 0 }, "reconciled"),
+            (Note::Halted { cause: HaltCause::LossLimit, text: text.clone() }, "halted"),
+            (Note::Latch { set: true, text: text.clone() }, "latch_set"),
+            (Note::Latch { set: false, text: text.clone() }, "latch_cleared"),
+            (Note::Invariant { text }, "invariant"),
+        ]
+    }
+
+    #[test]
+    fn every_note_has_its_stable_documented_event_and_snake_case_keys() {
+        let names = Names::new(vec!["spot".into()], &[(VenueId(0), "BTCUSDT".into())]);
+        let documentation = include_str!("describe.rs");
+        for (note, event) in all() {
+            let line = describe(&note, &names);
+            assert_eq!(line.event, event, "{note:?}");
+            let documented = documentation
+                .lines()
+                .any(|l| l.starts_with("//! |") && l.contains(&format!("`{event}`")));
+            assert!(documented, "{event} is not in the table of the module");
+            assert!(!line.message.is_empty());
+            for key in line.fields.keys() {
+                assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{event}.{key}");
+                assert!(
+                    !["at", "at_ns", "level", "event", "message", "left_out"]
+                        .contains(&key.as_str())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn prices_are_ticks_until_the_scales_are_known() {
+        let names = Names::new(vec!["spot".into()], &[(VenueId(0), "BTCUSDT".into())]);
+        assert_eq!(names.px(InstrumentId(0), Px(7)), "7 ticks");
+        assert_eq!(names.instrument(InstrumentId(0)), "spot:BTCUSDT");
+        assert_eq!(names.instrument(InstrumentId(9)), "?");
+    }
+}

@@ -154,3 +154,69 @@ impl Visit for Fields {
         self.map.insert(field.name().to_owned(), value.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::domain::{Note, Ts, VenueId};
+    use crate::telemetry::{Metrics, Names, Telemetry};
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines(look: Look) -> Vec<String> {
+        let page = Page::default();
+        let copy = page.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::DEBUG)
+            .with_writer(move || copy.clone())
+            .event_format(Format(look))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let names = Names::new(vec!["spot".into()], &[]);
+            let mut telemetry = Telemetry::new(names, Metrics::default());
+            let note =
+                Note::Garbled { venue: VenueId(0), text: "half \"a\" \u{1b}[31mframe".into() };
+            telemetry.note(Ts::from_ms(1_723_161_255_208), &note);
+            tracing::info!(event = "started", port = 7, "listening");
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn machines_get_one_flat_json_object_a_line() {
+        let lines = lines(Look::Json);
+        let first: Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(first["at"], "2024-08-08T23:54:15.208Z");
+        assert_eq!(first["at_ns"], 1_723_161_255_208_000_000_i64);
+        assert_eq!(first["event"], "garbled");
+        assert_eq!(first["level"], "warn");
+        assert_eq!(first["venue"], "spot");
+        assert!(first.get("fields").is_none());
+        let second: Value = serde_json::from_str(&lines[1]).unwrap();
+        assert_eq!((&second["event"], &second["port"]), (&"started".into(), &7.into()));
+        assert!(second["at"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn people_get_words_that_cannot_steer_the_terminal() {
+        let lines = lines(Look::Pretty { colour: false });
+        assert_eq!(lines[0], "23:54:15.208 WARN  spot: cannot be read: half \"a\" [31mframe");
+        assert!(lines.iter().all(|line| !line.contains('\u{1b}')));
+    }
+}
