@@ -24,7 +24,7 @@ fn block(value: &Value, indent: usize, out: &mut String) {
             }
         }
         Value::Array(items) if items.is_empty() => out.push_str(&format!("{:indent$}(none)\n", "")),
-        Value::Array(items) if items.iter().all(|item| is_row(item)) => {
+        Value::Array(items) if items.iter().all(is_row) => {
             let rows = rows(items);
             columns(&rows, indent, out);
         }

@@ -30,9 +30,10 @@ pub fn host_kind(host: &str) -> HostKind {
     let under = |domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
     let first = host.split('.').next().unwrap_or_default();
     let is_production_twin = first.starts_with("data-") || first == "data";
-    if under("binance.com") && first.starts_with("demo-") {
-        HostKind::Testnet
-    } else if under("binancefuture.com") || (under("binance.vision") && !is_production_twin) {
+    let is_play = (under("binance.com") && first.starts_with("demo-"))
+        || under("binancefuture.com")
+        || (under("binance.vision") && !is_production_twin);
+    if is_play {
         HostKind::Testnet
     } else if ["binance.com", "binance.vision", "binance.us", "binance.me", "binance.info"]
         .iter()

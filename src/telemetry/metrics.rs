@@ -70,7 +70,11 @@ impl Default for Metrics {
 impl Metrics {
     /// Put all of them into a registry, with their help texts.
     pub fn register(&self, r: &mut Registry) {
-        r.register("evenkeel_state", "1 for the state the daemon is in", self.state.clone());
+        self.register_orders(r);
+        self.register_state(r);
+    }
+
+    fn register_orders(&self, r: &mut Registry) {
         r.register("evenkeel_orders_sent", "Orders sent, by purpose", self.orders.clone());
         r.register(
             "evenkeel_orders_rejected",
@@ -93,6 +97,17 @@ impl Metrics {
             "Fees paid, quote currency; rebates count below zero",
             self.fees.clone(),
         );
+        r.register("evenkeel_hedges", "Hedges begun", self.hedges.clone());
+        r.register_with_unit(
+            "evenkeel_hedge",
+            "From the trigger to net exposure back inside it",
+            Unit::Seconds,
+            self.hedge_seconds.clone(),
+        );
+    }
+
+    fn register_state(&self, r: &mut Registry) {
+        r.register("evenkeel_state", "1 for the state the daemon is in", self.state.clone());
         r.register(
             "evenkeel_position_lots",
             "Position after the last fill, signed lots",
@@ -113,13 +128,6 @@ impl Metrics {
             "evenkeel_side_quoting",
             "1 while the side quotes, 0 while a reason stands against it",
             self.side_quoting.clone(),
-        );
-        r.register("evenkeel_hedges", "Hedges begun", self.hedges.clone());
-        r.register_with_unit(
-            "evenkeel_hedge",
-            "From the trigger to net exposure back inside it",
-            Unit::Seconds,
-            self.hedge_seconds.clone(),
         );
         r.register(
             "evenkeel_books_lost",
@@ -162,32 +170,32 @@ impl Metrics {
                 self.half_spread.get_or_create(&labels).set(*half_spread_bps);
             }
             Note::OrderSent { instrument: id, purpose, .. } => {
-                inc(&self.orders, vec![instrument(*id), ("purpose", word(purpose))]);
+                inc(&self.orders, &vec![instrument(*id), ("purpose", word(purpose))]);
             }
             Note::OrderRejected { instrument: id, class, .. } => {
-                inc(&self.rejects, vec![instrument(*id), ("class", word(class))]);
+                inc(&self.rejects, &vec![instrument(*id), ("class", word(class))]);
             }
-            Note::OrderUnknown { instrument: id, .. } => inc(&self.unknown, vec![instrument(*id)]),
+            Note::OrderUnknown { instrument: id, .. } => inc(&self.unknown, &vec![instrument(*id)]),
             Note::GateBlocked { instrument: id, reason, .. } => {
                 let reason = reason.as_str().to_owned();
-                inc(&self.blocked, vec![instrument(*id), ("reason", reason)]);
+                inc(&self.blocked, &vec![instrument(*id), ("reason", reason)]);
             }
             Note::Filled { instrument: id, side, liquidity, fee_quote, position, .. } => {
                 let at = instrument(*id);
                 let labels =
                     vec![at.clone(), ("side", side.to_string()), ("liquidity", word(liquidity))];
-                inc(&self.fills, labels);
+                inc(&self.fills, &labels);
                 self.fees.get_or_create(&vec![at.clone()]).inc_by(number(*fee_quote));
                 self.position.get_or_create(&vec![at]).set(position.0 as f64);
             }
-            Note::HedgeStarted { instrument: id, .. } => inc(&self.hedges, vec![instrument(*id)]),
+            Note::HedgeStarted { instrument: id, .. } => inc(&self.hedges, &vec![instrument(*id)]),
             Note::HedgeDone { took_ms, .. } => self.hedge_seconds.observe(*took_ms as f64 * 1e-3),
             Note::BookLost { instrument: id, why } => {
-                inc(&self.books_lost, vec![instrument(*id), ("why", word(why))]);
+                inc(&self.books_lost, &vec![instrument(*id), ("why", word(why))]);
             }
-            Note::Garbled { venue: id, .. } => inc(&self.garbled, vec![venue(*id)]),
-            Note::ReconcileDiffers { venue: id, .. } => inc(&self.differs, vec![venue(*id)]),
-            Note::Halted { cause, .. } => inc(&self.halts, vec![("cause", word(cause))]),
+            Note::Garbled { venue: id, .. } => inc(&self.garbled, &vec![venue(*id)]),
+            Note::ReconcileDiffers { venue: id, .. } => inc(&self.differs, &vec![venue(*id)]),
+            Note::Halted { cause, .. } => inc(&self.halts, &vec![("cause", word(cause))]),
             Note::Invariant { .. } => {
                 self.invariants.inc();
             }
@@ -207,8 +215,8 @@ impl Metrics {
     }
 }
 
-fn inc(count: &Count, labels: Labels) {
-    count.get_or_create_owned(&labels).inc();
+fn inc(count: &Count, labels: &Labels) {
+    count.get_or_create_owned(labels).inc();
 }
 
 fn number(amount: Money) -> f64 {

@@ -1,5 +1,7 @@
 //! Every file in `config/`, and files that must be refused.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use evenkeel::config::{self, Mode, PRODUCTION_PHRASE};
 
 fn file(name: &str) -> String {
