@@ -120,7 +120,7 @@ impl Instrument {
                 Side::Sell => ticks.ceil(),
             }
         };
-        (whole >= 1.0 && whole < 9e15).then_some(Px(whole as i64))
+        (1.0..9e15).contains(&whole).then_some(Px(whole as i64))
     }
 
     /// The tick size for estimators.

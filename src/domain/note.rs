@@ -407,6 +407,11 @@ pub enum Note {
         /// In words.
         text: String,
     },
+    /// Quoting was paused by an operator, or goes on.
+    Paused {
+        /// Paused now.
+        paused: bool,
+    },
     /// Something that must never happen happened; new risk stops.
     Invariant {
         /// What.

@@ -14,3 +14,6 @@ pub use exposure::{Holding, NetExposure, net_exposures};
 pub use hedge::{HedgeInputs, HedgeOrder, HedgeParams, HedgePlan, Hedger};
 pub use markout::{MAX_PENDING, Markout, Markouts};
 pub use position::{Booked, Position, RECENT_TRADES};
+
+#[cfg(test)]
+mod tests;

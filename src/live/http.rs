@@ -127,7 +127,7 @@ impl Http {
             Urgency::Background => (self.limits.background, true),
         };
         if self.in_flight[lane] < bound {
-            return self.launch(now, venue, request);
+            return self.launch(now, venue, &request);
         }
         if may_wait && self.waiting[lane].len() < self.limits.waiting {
             self.waiting[lane].push_back(Waiting { venue, request });
@@ -137,11 +137,11 @@ impl Http {
         Some(not_sent(now, venue, request.tag, why))
     }
 
-    fn launch(&mut self, now: Ts, venue: VenueId, request: HttpRequest) -> Option<Landed> {
+    fn launch(&mut self, now: Ts, venue: VenueId, request: &HttpRequest) -> Option<Landed> {
         let tag = request.tag;
         let urgency = request.urgency;
         let limit = self.limits.max_body_bytes;
-        let built = match build(&self.client, &request) {
+        let built = match build(&self.client, request) {
             Ok(built) => built,
             Err(why) => return Some(not_sent(now, venue, tag, why)),
         };
@@ -178,7 +178,7 @@ impl Http {
         let index = lane_index(lane);
         self.in_flight[index] = self.in_flight[index].saturating_sub(1);
         let next = self.waiting[index].pop_front()?;
-        self.launch(now, next.venue, next.request)
+        self.launch(now, next.venue, &next.request)
     }
 
     /// Requests that have not ended, waiting ones included.

@@ -356,7 +356,7 @@ mod tests {
         assert_eq!((touch.bid, touch.ask, touch.at), (level(98, 2), level(100, 3), Ts(11)));
         book.apply_ticker(&ticker(level(100, 2), level(100, 3), 12));
         assert_eq!(book.touch().unwrap(), touch, "a crossed ticker is left out");
-        book.apply(&update(false, vec![], vec![], 12));
+        book.apply(&update(false, vec![], vec![], 11));
         assert_eq!(book.touch().unwrap().bid, level(99, 5), "the book has caught up");
     }
 

@@ -39,8 +39,9 @@ impl TradeFlow {
     pub fn observe(&mut self, trade: &Trade, mid_ticks: f64) -> bool {
         let distance_bps = (trade.px.0 as f64 / mid_ticks - 1.0).abs() * 1e4;
         let repeated = self.last.is_some_and(|last| last.trade_id == trade.trade_id);
-        // The comparison is false for a mid that is no number.
-        if repeated || !(distance_bps <= self.params.max_distance_bps) {
+        // A mid that is no number makes a distance that is within nothing.
+        let near = (0.0..=self.params.max_distance_bps).contains(&distance_bps);
+        if repeated || !near {
             return false;
         }
         let keep = (-trade.at.since(self.at).seconds().max(0.0)

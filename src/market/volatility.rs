@@ -10,7 +10,7 @@ pub struct VolatilityParams {
     /// Shortest time between two samples of the price. At least a second: faster samples of
     /// crypto mids are autocorrelated and read 9–19 % low.
     pub sample_every: Span,
-    /// Observed time before the estimate is given.
+    /// Observed time before the estimate is given. Ten samples know σ to about 22 %.
     pub warm_up: Span,
     /// The estimate is never below this, bps per √s, so that a still market does not look free
     /// of risk.
@@ -26,7 +26,7 @@ impl Default for VolatilityParams {
         VolatilityParams {
             half_life: Span::from_s(60),
             sample_every: Span::from_s(1),
-            warm_up: Span::from_s(30),
+            warm_up: Span::from_s(10),
             floor_bps_sqrt_s: 0.05,
             max_move_ratio: 10.0,
         }
@@ -144,9 +144,9 @@ mod tests {
     #[test]
     fn a_known_motion_is_measured_once_warm() {
         let mut volatility = Volatility::new(VolatilityParams::default());
-        zigzag(&mut volatility, 0, 30, 2.0);
-        assert_eq!(volatility.bps_sqrt_s(), None, "29 s observed of 30");
-        zigzag(&mut volatility, 30, 60, 2.0);
+        zigzag(&mut volatility, 0, 10, 2.0);
+        assert_eq!(volatility.bps_sqrt_s(), None, "9 s observed of 10");
+        zigzag(&mut volatility, 10, 60, 2.0);
         assert!((volatility.bps_sqrt_s().unwrap() - 2.0).abs() < 1e-9);
     }
 

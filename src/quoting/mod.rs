@@ -200,3 +200,6 @@ fn glft_bps(params: &Params, inputs: &Inputs<'_>) -> Option<Depths> {
     };
     glft::depths(market, outlook)
 }
+
+#[cfg(test)]
+mod tests;

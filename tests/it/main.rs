@@ -1,4 +1,5 @@
 //! Integration tests: stories, the wire, the daemon, the rules of the house.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails there and says so")]
 
 mod config;
 mod engine;

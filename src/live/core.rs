@@ -1,0 +1,599 @@
+//! The trading loop: one thread, one task, everything that can delay an order in one file.
+//!
+//! Sockets, protocols and the engine live on one thread with a current-thread runtime: passing a
+//! frame to another thread costs more than the whole decision. One turn of the loop is
+//!
+//! 1. take everything that is ready (frames, replies, commands, signals) and feed the protocols;
+//! 2. step the engine once over all events together, encode what it wants, hand it to the sockets;
+//! 3. yield once, so that the HTTP connections write;
+//! 4. only then tell the observers: journal, log, status, metrics.
+
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use rustls::ClientConfig;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Sleep;
+
+use super::clock::{self, Clock};
+use super::http::{Http, Landed};
+use super::link::{self, Heard, Link};
+use super::metrics::{self, LinkMetrics, Metrics};
+use super::observe::Observers;
+use super::shutdown::{Asked, Signals, Stopping};
+use super::status::{DriverStatus, LinkStatus, Snapshot};
+use super::{Reload, metrics::link_name};
+use crate::domain::{Action, Control, Event, InstrumentId, LinkKind, NoteLevel, Ts, VenueId};
+use crate::engine::{Ending, Engine};
+use crate::journal::Record;
+use crate::venues::{Frame, NoReply, Outbox, Protocol, Urgency};
+
+/// Frames taken from one websocket in one batch at most; the rest comes with the next.
+const FRAMES: usize = 4096;
+/// Rounds of step and dispatch in one turn at most; the rest comes with the next.
+const ROUNDS: usize = 8;
+/// Between two looks at everything that no event announces.
+const CHORES: Duration = Duration::from_millis(100);
+/// For the last requests after the engine has ended.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// One venue: its protocol and its websockets.
+struct Venue {
+    id: VenueId,
+    name: Arc<str>,
+    protocol: Box<dyn Protocol>,
+    links: Vec<(LinkKind, Link, LinkMetrics)>,
+}
+
+/// What one poll of everything brought.
+struct Batch {
+    /// When it was found ready.
+    at: Instant,
+    /// Its stamp.
+    now: Ts,
+    /// There was something in it.
+    heard: bool,
+    /// A text frame was among it.
+    frames: bool,
+}
+
+/// The parts that `live::run` puts together.
+pub(super) struct Parts {
+    pub(super) instrument_venues: Vec<VenueId>,
+    pub(super) venue_names: Vec<String>,
+    pub(super) link_limits: link::Limits,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) http: Http,
+    pub(super) control: mpsc::Receiver<Control>,
+    pub(super) status: watch::Sender<Option<(Instant, Arc<Snapshot>)>>,
+    pub(super) observers: Observers,
+    pub(super) metrics: Metrics,
+    pub(super) shutdown_deadline: Duration,
+    pub(super) stall: Duration,
+    pub(super) signals: bool,
+    pub(super) reload: Option<Reload>,
+}
+
+/// The owner of the trading thread.
+pub(super) struct Driver {
+    parts: Parts,
+    engine: Engine,
+    venues: Vec<Venue>,
+    clock: Clock,
+    started: Instant,
+    signals: Option<Signals>,
+    stopping: Stopping,
+    timer: Pin<Box<Sleep>>,
+    chores_due: Instant,
+    last_poll: Instant,
+    inbox: Vec<Event>,
+    frames: Vec<(usize, Frame)>,
+    out: Outbox,
+    records: Vec<Record>,
+    seq: u64,
+    spun: bool,
+    order_sent: bool,
+    http_sent: bool,
+    latency: Histogram<u64>,
+}
+
+impl Driver {
+    /// Must be called within the runtime that will run it.
+    pub(super) fn new(
+        parts: Parts,
+        engine: Engine,
+        protocols: Vec<Box<dyn Protocol>>,
+    ) -> std::io::Result<Driver> {
+        let now = clock::instant();
+        let venues = protocols.into_iter().zip(&parts.venue_names).enumerate();
+        let venues = venues
+            .map(|(index, (protocol, name))| Venue {
+                id: VenueId(u8::try_from(index).expect("live::run refuses more than 255 venues")),
+                name: Arc::from(name.as_str()),
+                protocol,
+                links: Vec::new(),
+            })
+            .collect();
+        Ok(Driver {
+            signals: if parts.signals { Some(Signals::listen()?) } else { None },
+            stopping: Stopping::new(parts.shutdown_deadline),
+            parts,
+            engine,
+            venues,
+            clock: Clock::new(),
+            started: now,
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            chores_due: now,
+            last_poll: now,
+            inbox: Vec::new(),
+            frames: Vec::new(),
+            out: Outbox::default(),
+            records: Vec::new(),
+            seq: 0,
+            spun: false,
+            order_sent: false,
+            http_sent: false,
+            latency: metrics::latency_histogram(),
+        })
+    }
+
+    /// Turn until the engine has ended or the shutdown deadline has passed.
+    pub(super) async fn run(&mut self) -> Ending {
+        self.last_poll = clock::instant();
+        let now = self.clock.now();
+        for venue in 0..self.venues.len() {
+            self.with_protocol(venue, |protocol, out| protocol.start(now, out));
+        }
+        self.turn(now);
+        let ending = loop {
+            self.wait_and_turn().await;
+            if let Some(ending) = self.engine.ending() {
+                break ending;
+            }
+            if self.stopping.is_overdue(clock::instant()) {
+                break self.overdue();
+            }
+        };
+        self.farewell(&ending).await;
+        ending
+    }
+
+    async fn wait_and_turn(&mut self) {
+        let batch = poll_fn(|cx| self.poll_inputs(cx)).await;
+        self.turn(batch.now);
+        if mem::take(&mut self.http_sent) {
+            self.launch(batch.now).await;
+            if mem::take(&mut self.order_sent) && batch.frames {
+                metrics::record(&mut self.latency, batch.at.elapsed().as_nanos());
+            }
+        }
+        self.tell_observers();
+    }
+
+    /// Start the requests of this turn and let their connections write.
+    async fn launch(&mut self, now: Ts) {
+        poll_fn(|cx| {
+            // What has landed meanwhile is fed at once and waits for the next turn.
+            while let Poll::Ready(landed) = self.parts.http.poll(cx, now) {
+                self.landed(now, landed);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        tokio::task::yield_now().await;
+    }
+
+    // ---- taking in ----
+
+    fn poll_inputs(&mut self, cx: &mut Context<'_>) -> Poll<Batch> {
+        let at = clock::instant();
+        let mut batch = Batch { at, now: self.clock.now(), heard: false, frames: false };
+        let stood_still = at.saturating_duration_since(mem::replace(&mut self.last_poll, at));
+        if stood_still >= self.parts.stall {
+            self.drop_stale_market_data(stood_still, &mut batch);
+        }
+        for venue in 0..self.venues.len() {
+            for link in 0..self.venues[venue].links.len() {
+                self.poll_link(cx, venue, link, &mut batch);
+            }
+        }
+        while let Poll::Ready(landed) = self.parts.http.poll(cx, batch.now) {
+            batch.heard = true;
+            self.landed(batch.now, landed);
+        }
+        self.poll_commands(cx);
+        let timer = self.poll_timer(cx, at);
+        let pending = batch.heard || !self.inbox.is_empty() || !self.frames.is_empty();
+        if pending || timer { Poll::Ready(batch) } else { Poll::Pending }
+    }
+
+    fn poll_link(&mut self, cx: &mut Context<'_>, venue: usize, link: usize, batch: &mut Batch) {
+        for _ in 0..FRAMES {
+            let (kind, socket, metrics) = &mut self.venues[venue].links[link];
+            let kind = *kind;
+            let Poll::Ready(heard) = socket.poll(cx, batch.at) else { return };
+            match &heard {
+                Heard::Open => metrics.opened(),
+                Heard::Closed(_) => metrics.closed(),
+                Heard::Text(_) | Heard::Alive => {}
+            }
+            let now = batch.now;
+            batch.heard = true;
+            batch.frames |= matches!(heard, Heard::Text(_));
+            self.with_protocol(venue, |protocol, out| match heard {
+                Heard::Open => protocol.on_open(kind, now, out),
+                Heard::Text(text) => protocol.on_text(kind, now, text.as_str(), out),
+                Heard::Alive => protocol.on_alive(kind, now, out),
+                Heard::Closed(why) => protocol.on_closed(kind, now, &why, out),
+            });
+        }
+        self.parts.metrics.batch_limits.inc();
+    }
+
+    fn landed(&mut self, now: Ts, landed: Landed) {
+        match &landed.reply.outcome {
+            Err(NoReply::NotSent(_)) => self.parts.metrics.not_sent.inc(),
+            Err(NoReply::Lost(_)) => self.parts.metrics.lost.inc(),
+            Ok(_) => 0,
+        };
+        let Landed { venue, tag, reply, .. } = landed;
+        self.with_protocol(venue.index(), |protocol, out| protocol.on_reply(tag, now, reply, out));
+    }
+
+    fn poll_commands(&mut self, cx: &mut Context<'_>) {
+        while let Some(signals) = &mut self.signals
+            && let Poll::Ready(asked) = signals.poll(cx)
+        {
+            match asked {
+                Asked::Stop(name) => self.stop(name),
+                Asked::HangUp => match self.parts.reload.clone() {
+                    Some(reload) => self.reload(reload),
+                    None => self.stop("SIGHUP"),
+                },
+            }
+        }
+        while let Poll::Ready(Some(control)) = self.parts.control.poll_recv(cx) {
+            match control {
+                Control::Stop => self.stop("command"),
+                control => self.inbox.push(Event::Control(control)),
+            }
+        }
+    }
+
+    fn stop(&mut self, by: &str) {
+        if self.stopping.ask(clock::instant()) {
+            self.inbox.push(Event::Control(Control::Stop));
+            self.say(NoteLevel::Info, "stop_asked", format!("stopping: {by}"));
+        } else {
+            let text = format!("{by}: already stopping; cancels are still being verified");
+            self.say(NoteLevel::Warn, "stop_asked_again", text);
+        }
+    }
+
+    /// Reading files takes time that the trading thread has not.
+    fn reload(&self, reload: Reload) {
+        let remarks = self.parts.observers.remarks().clone();
+        let body = move || match reload() {
+            Ok(text) => remarks.say(NoteLevel::Info, "reloaded", text),
+            Err(text) => remarks.say(NoteLevel::Error, "reload_refused", text),
+        };
+        if std::thread::Builder::new().name("reload".to_owned()).spawn(body).is_err() {
+            self.say(NoteLevel::Error, "reload_refused", "no thread for it".to_owned());
+        }
+    }
+
+    /// True when something is due.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Instant) -> bool {
+        let due = self.next_due();
+        if due <= at {
+            return true;
+        }
+        if self.timer.deadline().into_std() != due {
+            self.timer.as_mut().reset(due.into());
+        }
+        self.timer.as_mut().poll(cx).is_ready()
+    }
+
+    fn next_due(&self) -> Instant {
+        let protocols = self.venues.iter().filter_map(|v| v.protocol.next_timeout());
+        let next = protocols.chain(self.engine.next_wakeup()).min();
+        let next = next.map_or(self.chores_due, |at| self.clock.instant_of(at));
+        // A wake-up that was due already has been served late once; never spin on it.
+        let least = if self.spun { self.last_poll + Duration::from_millis(1) } else { next };
+        next.max(least).min(self.chores_due)
+    }
+
+    /// After a standstill (SIGSTOP, a paused host) the frames that wait tell of a market that is
+    /// gone: market data starts anew instead. The user stream is kept, because its fills are true.
+    fn drop_stale_market_data(&mut self, stood_still: Duration, batch: &mut Batch) {
+        self.parts.metrics.stalls.inc();
+        let why = format!("this process stood still for {} ms", stood_still.as_millis());
+        self.say(NoteLevel::Warn, "stalled", why.clone());
+        let now = batch.now;
+        batch.heard = true;
+        for venue in 0..self.venues.len() {
+            for link in 0..self.venues[venue].links.len() {
+                let (kind, socket, metrics) = &mut self.venues[venue].links[link];
+                let kind = *kind;
+                if kind != LinkKind::User && socket.is_open() {
+                    socket.close();
+                    metrics.closed();
+                    self.with_protocol(venue, |p, out| p.on_closed(kind, now, &why, out));
+                }
+            }
+        }
+    }
+
+    // ---- deciding and sending ----
+
+    fn with_protocol(&mut self, venue: usize, f: impl FnOnce(&mut dyn Protocol, &mut Outbox)) {
+        let Some(entry) = self.venues.get_mut(venue) else { return };
+        f(&mut *entry.protocol, &mut self.out);
+        self.inbox.append(&mut self.out.events);
+        self.frames.extend(self.out.frames.drain(..).map(|frame| (venue, frame)));
+    }
+
+    fn turn(&mut self, now: Ts) {
+        let mut now = now;
+        self.fire_timeouts(now);
+        for _ in 0..ROUNDS {
+            if !self.inbox.is_empty() || self.engine.next_wakeup().is_some_and(|at| at <= now) {
+                self.step(now);
+            } else if self.frames.is_empty() {
+                break;
+            }
+            self.dispatch(now);
+            now = self.clock.now();
+        }
+        let mut next = self.venues.iter().filter_map(|v| v.protocol.next_timeout());
+        self.spun =
+            next.any(|at| at <= now) || self.engine.next_wakeup().is_some_and(|at| at <= now);
+    }
+
+    fn fire_timeouts(&mut self, now: Ts) {
+        for venue in 0..self.venues.len() {
+            if self.venues[venue].protocol.next_timeout().is_some_and(|at| at <= now) {
+                self.with_protocol(venue, |protocol, out| protocol.on_timeout(now, out));
+            }
+        }
+        if clock::instant() >= self.chores_due {
+            self.chores(now);
+        }
+    }
+
+    fn step(&mut self, now: Ts) {
+        let inbox = mem::take(&mut self.inbox);
+        let mut actions = Vec::new();
+        self.engine.step(now, &inbox, &mut actions);
+        for action in &actions {
+            let venue = match action {
+                Action::Place(order) => self.venue_of(order.instrument),
+                Action::Amend(amend) => self.venue_of(amend.instrument),
+                Action::Cancel { instrument, .. }
+                | Action::Query { instrument, .. }
+                | Action::Resync { instrument } => self.venue_of(*instrument),
+                Action::Reconcile { venue } => Some(venue.index()),
+                Action::Note(_) => continue,
+            };
+            match venue {
+                Some(venue) if venue < self.venues.len() => {
+                    self.with_protocol(venue, |protocol, out| protocol.encode(now, action, out));
+                }
+                _ => self.fault(format!("an action has no venue: {action:?}")),
+            }
+        }
+        self.seq += 1;
+        self.parts.metrics.steps.inc();
+        self.records.push(Record { seq: self.seq, now, inbox, actions });
+    }
+
+    fn venue_of(&self, instrument: InstrumentId) -> Option<usize> {
+        self.parts.instrument_venues.get(instrument.index()).map(|venue| venue.index())
+    }
+
+    /// Something of ours failed that new risk must not rest on.
+    fn fault(&mut self, text: String) {
+        self.say(NoteLevel::Error, "fault", text.clone());
+        self.inbox.push(Event::Control(Control::Fault { text }));
+    }
+
+    /// Hand frames to the sockets: cancels first, then the rest in order, background last.
+    fn dispatch(&mut self, now: Ts) {
+        let mut frames = mem::take(&mut self.frames);
+        frames.sort_by_key(|(_, frame)| match frame {
+            Frame::Http(request) => request.urgency,
+            Frame::Connect { .. } | Frame::Close { .. } | Frame::Text { .. } => Urgency::Order,
+        });
+        for (venue, frame) in frames {
+            match frame {
+                Frame::Http(request) => {
+                    self.http_sent = true;
+                    self.order_sent |= request.urgency != Urgency::Background;
+                    let id = self.venues[venue].id;
+                    if let Some(refused) = self.parts.http.send(now, id, request) {
+                        self.landed(now, refused);
+                    }
+                }
+                Frame::Connect { link, url, after } => {
+                    self.link(venue, link).1.connect(url, after.to_std());
+                }
+                Frame::Close { link } => {
+                    let (_, socket, metrics) = self.link(venue, link);
+                    socket.close();
+                    metrics.left();
+                }
+                Frame::Text { link, text } => {
+                    if !self.link(venue, link).1.send(text) {
+                        // Its `on_closed` is on the way or has been told.
+                        self.parts.metrics.unsent_frames.inc();
+                    }
+                }
+            }
+        }
+    }
+
+    fn link(&mut self, venue: usize, kind: LinkKind) -> &mut (LinkKind, Link, LinkMetrics) {
+        let entry = &mut self.venues[venue];
+        let place = entry.links.iter().position(|(k, ..)| *k == kind).unwrap_or_else(|| {
+            let socket = Link::new(self.parts.link_limits.clone(), Arc::clone(&self.parts.tls));
+            let metrics = self.parts.metrics.link(&entry.name, kind);
+            entry.links.push((kind, socket, metrics));
+            entry.links.len() - 1
+        });
+        &mut entry.links[place]
+    }
+
+    // ---- everything else ----
+
+    fn say(&self, level: NoteLevel, event: &'static str, text: String) {
+        self.parts.observers.remarks().say(level, event, text);
+    }
+
+    /// What no event announces: silent links, failed observers, a stepped clock; and the snapshot.
+    fn chores(&mut self, now: Ts) {
+        let at = clock::instant();
+        self.chores_due = at + CHORES;
+        if let Some(step) = self.clock.step() {
+            self.parts.metrics.clock_steps.inc();
+            let text = format!("the wall clock stepped by {} ms; ours did not", step.ms());
+            self.say(NoteLevel::Warn, "clock_stepped", text);
+        }
+        for venue in 0..self.venues.len() {
+            for link in 0..self.venues[venue].links.len() {
+                let (kind, socket, metrics) = &mut self.venues[venue].links[link];
+                let kind = *kind;
+                if let Some(why) = socket.tick(at) {
+                    metrics.closed();
+                    self.with_protocol(venue, |p, out| p.on_closed(kind, now, &why, out));
+                }
+            }
+        }
+        for text in self.parts.observers.failures() {
+            self.fault(text);
+        }
+        self.publish(now, at);
+    }
+
+    fn tell_observers(&mut self) {
+        for record in mem::take(&mut self.records) {
+            if let Some(text) = self.parts.observers.record(record) {
+                self.fault(text);
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Ts, at: Instant) {
+        let metrics = &self.parts.metrics;
+        let queued = self.parts.observers.journal_queued();
+        metrics.journal_queue.set(i64::try_from(queued).unwrap_or(i64::MAX));
+        let open_requests = self.parts.http.open_requests();
+        metrics.open_requests.set(i64::try_from(open_requests).unwrap_or(i64::MAX));
+        metrics.show(&self.latency);
+        let uptime = at.saturating_duration_since(self.started);
+        let us = |quantile| self.latency.value_at_quantile(quantile) as f64 / 1000.0;
+        let driver = DriverStatus {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_ms: millis(uptime),
+            steps: self.seq,
+            links: self.links(at),
+            open_requests,
+            journal_queue_records: queued,
+            log_lines_lost: metrics.lines_lost.get(),
+            tick_to_wire_p50_us: us(0.5),
+            tick_to_wire_p99_us: us(0.99),
+            tick_to_wire_count: self.latency.len(),
+        };
+        let engine = self.engine.status(now);
+        let latency = self.latency.clone();
+        let snapshot = Snapshot { at: now, at_ns: now, engine, driver, latency };
+        drop(self.parts.status.send_replace(Some((at, Arc::new(snapshot)))));
+    }
+
+    fn links(&self, at: Instant) -> Vec<LinkStatus> {
+        let all = self.venues.iter().flat_map(|v| v.links.iter().map(move |link| (v, link)));
+        all.map(|(venue, (kind, socket, metrics))| LinkStatus {
+            venue: venue.id,
+            venue_name: Arc::clone(&venue.name),
+            link: *kind,
+            open: socket.is_open(),
+            quiet_ms: millis(socket.quiet(at)),
+            closes: metrics.closes(),
+        })
+        .collect()
+    }
+
+    fn overdue(&self) -> Ending {
+        let open: Vec<String> = self
+            .venues
+            .iter()
+            .flat_map(|v| v.links.iter().map(move |(kind, socket, _)| (v, *kind, socket)))
+            .filter(|(_, _, socket)| !socket.is_open())
+            .map(|(venue, kind, _)| format!("{} {}", venue.name, link_name(kind)))
+            .collect();
+        let down = if open.is_empty() {
+            "all links up".to_owned()
+        } else {
+            format!("links down: {}", open.join(", "))
+        };
+        Ending::MaybeLeft {
+            text: format!(
+                "not verified within the shutdown deadline; {} requests without a reply; {down}",
+                self.parts.http.open_requests()
+            ),
+        }
+    }
+
+    /// Nothing is left: take the dead-man switches back. Otherwise leave them armed, they may be
+    /// the last to cancel.
+    async fn farewell(&mut self, ending: &Ending) {
+        match ending {
+            Ending::FlatAndClean | Ending::SafetyHaltFlat { .. } => {
+                let now = self.clock.now();
+                for venue in 0..self.venues.len() {
+                    self.with_protocol(venue, |protocol, out| protocol.finish(now, out));
+                }
+                let last_requests = async {
+                    self.dispatch(now);
+                    while self.parts.http.open_requests() > 0 {
+                        self.launch(now).await;
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                };
+                if tokio::time::timeout(FAREWELL, last_requests).await.is_err() {
+                    let text = "a venue did not confirm the last requests".to_owned();
+                    self.say(NoteLevel::Warn, "farewell_unanswered", text);
+                }
+            }
+            Ending::MaybeLeft { .. } | Ending::Refused { .. } | Ending::Misconfigured { .. } => {}
+        }
+        for venue in &mut self.venues {
+            for (_, socket, metrics) in &mut venue.links {
+                socket.close();
+                metrics.left();
+            }
+        }
+        self.tell_observers();
+        let now = self.clock.now();
+        self.publish(now, clock::instant());
+    }
+
+    /// Let the observers finish.
+    pub(super) fn finish(self, patience: Duration) {
+        self.parts.observers.finish(patience);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Shared by `Parts` and the handle: the control queue's bound.
+pub(super) const CONTROLS: usize = 64;
+
+/// The registry as the embedding program shares it.
+pub type SharedRegistry = Arc<Mutex<prometheus_client::registry::Registry>>;

@@ -1,0 +1,158 @@
+//! What the driver counts, as Prometheus has it. Handles are atomics: counting never waits.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hdrhistogram::Histogram;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::domain::LinkKind;
+
+type Labels = Vec<(&'static str, String)>;
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// Nanoseconds that the histogram tells apart at most: ten seconds.
+const LONGEST_NS: u64 = 10_000_000_000;
+
+/// An empty histogram of nanoseconds, 1 ns to 10 s, two significant digits.
+#[must_use]
+pub fn latency_histogram() -> Histogram<u64> {
+    let mut histogram =
+        Histogram::new_with_bounds(1, LONGEST_NS, 2).expect("bounds and digits are in range");
+    histogram.auto(false);
+    histogram
+}
+
+/// Count a latency; what is longer than the histogram counts as its longest.
+pub(super) fn record(histogram: &mut Histogram<u64>, nanoseconds: u128) {
+    let value = u64::try_from(nanoseconds).unwrap_or(LONGEST_NS);
+    histogram.saturating_record(value.clamp(1, LONGEST_NS));
+}
+
+/// The driver's own metrics.
+pub(super) struct Metrics {
+    latency: [(f64, Seconds); 4],
+    pub(super) steps: Counter,
+    pub(super) stalls: Counter,
+    pub(super) clock_steps: Counter,
+    pub(super) batch_limits: Counter,
+    pub(super) unsent_frames: Counter,
+    pub(super) not_sent: Counter,
+    pub(super) lost: Counter,
+    pub(super) lines_lost: Counter,
+    pub(super) journal_lost: Counter,
+    pub(super) journal_queue: Gauge,
+    pub(super) open_requests: Gauge,
+    links_open: Family<Labels, Gauge>,
+    link_closes: Family<Labels, Counter>,
+}
+
+/// The metrics of one websocket.
+#[derive(Clone, Default)]
+pub(super) struct LinkMetrics {
+    open: Gauge,
+    closes: Counter,
+}
+
+impl LinkMetrics {
+    /// It is open.
+    pub(super) fn opened(&self) {
+        self.open.set(1);
+    }
+
+    /// It closed, or could not be opened.
+    pub(super) fn closed(&self) {
+        self.open.set(0);
+        self.closes.inc();
+    }
+
+    /// We closed it because it is not wanted any more.
+    pub(super) fn left(&self) {
+        self.open.set(0);
+    }
+
+    /// Times that it closed or could not be opened.
+    pub(super) fn closes(&self) -> u64 {
+        self.closes.get()
+    }
+}
+
+impl Metrics {
+    pub(super) fn register(registry: &Arc<Mutex<Registry>>) -> Metrics {
+        let mut guard = registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let r = &mut *guard;
+        let latency: Family<Labels, Seconds> = Family::default();
+        let quantile =
+            |q: f64| (q, latency.get_or_create_owned(&vec![("quantile", q.to_string())]));
+        let quantiles = [quantile(0.5), quantile(0.99), quantile(0.999), quantile(1.0)];
+        r.register(
+            "evenkeel_tick_to_wire_seconds",
+            "From a frame received to its order requests written, quantiles over the run",
+            latency,
+        );
+        let links_open = Family::default();
+        r.register("evenkeel_link_open", "1 while the websocket is open", links_open.clone());
+        let link_closes = Family::default();
+        let help = "Websockets closed or not opened";
+        r.register("evenkeel_link_closes", help, link_closes.clone());
+        Metrics {
+            latency: quantiles,
+            steps: counter(r, "evenkeel_steps", "Steps of the core"),
+            stalls: counter(r, "evenkeel_stalls", "Times that the trading thread stood still"),
+            clock_steps: counter(r, "evenkeel_clock_steps", "Steps of the wall clock"),
+            batch_limits: counter(r, "evenkeel_batch_limits", "Batches that reached their bound"),
+            unsent_frames: counter(
+                r,
+                "evenkeel_ws_frames_unsent",
+                "Frames for a websocket that was not open",
+            ),
+            not_sent: counter(r, "evenkeel_http_not_sent", "Requests that were certainly not sent"),
+            lost: counter(r, "evenkeel_http_lost", "Requests without a reply, of unknown fate"),
+            lines_lost: counter(r, "evenkeel_log_lines_lost", "Log lines lost to a slow log"),
+            journal_lost: counter(r, "evenkeel_journal_records_lost", "Records not journaled"),
+            journal_queue: gauge(r, "evenkeel_journal_queue_records", "Records yet to be written"),
+            open_requests: gauge(r, "evenkeel_http_open_requests", "Requests in flight or waiting"),
+            links_open,
+            link_closes,
+        }
+    }
+
+    pub(super) fn link(&self, venue: &str, kind: LinkKind) -> LinkMetrics {
+        let labels = vec![("venue", venue.to_owned()), ("link", link_name(kind).to_owned())];
+        LinkMetrics {
+            open: self.links_open.get_or_create_owned(&labels),
+            closes: self.link_closes.get_or_create_owned(&labels),
+        }
+    }
+
+    pub(super) fn show(&self, histogram: &Histogram<u64>) {
+        for (quantile, gauge) in &self.latency {
+            gauge.set(histogram.value_at_quantile(*quantile) as f64 * 1e-9);
+        }
+    }
+}
+
+fn counter(registry: &mut Registry, name: &str, help: &str) -> Counter {
+    let counter = Counter::default();
+    registry.register(name, help, counter.clone());
+    counter
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+/// The name of a link in metrics and status.
+#[must_use]
+pub fn link_name(kind: LinkKind) -> &'static str {
+    match kind {
+        LinkKind::Market => "market",
+        LinkKind::MarketSlow => "market_slow",
+        LinkKind::User => "user",
+    }
+}

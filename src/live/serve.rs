@@ -1,0 +1,391 @@
+//! The HTTP endpoints for operators and monitoring, on a thread of their own.
+//!
+//! | Path | Method | Token | Says or does |
+//! |---|---|---|---|
+//! | `/healthz` | GET | no | 200 while the trading thread turns |
+//! | `/readyz` | GET | no | 200 while it quotes or reduces |
+//! | `/metrics` | GET | no | Prometheus text |
+//! | `/status` | GET | no | the whole state as JSON |
+//! | `/` | GET | no | the dashboard, when there is one |
+//! | `/control/{pause,resume,reload,kill}` | POST | yes | acts; `kill` takes `{"flatten":true}` |
+//!
+//! On an address other than loopback everything but `/healthz` asks for the token. `Host` must
+//! name this machine or a configured name (against DNS rebinding), and `Origin`, when there is
+//! one, too (against other sites in the operator's browser).
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use prometheus_client::registry::Registry;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{Handle, Reload, clock, reach};
+use crate::domain::{Control, State as EngineState};
+
+/// Most bytes of a request body.
+const BODY_BYTES: usize = 4096;
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 64;
+/// A connection that has been written no answer for this long is closed, however it trickles.
+const IDLE: Duration = Duration::from_secs(15);
+/// The trading thread counts as stuck when its snapshot is older.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// Where and to whom to answer.
+#[derive(Clone)]
+pub struct Params {
+    /// Address to listen on; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// What acting requests must bear; without one they are all refused.
+    pub token: Option<SecretString>,
+    /// Host names, beside this machine's, under which browsers and scrapers may ask.
+    pub hosts: Vec<String>,
+    /// The dashboard page, if there is one.
+    pub page: Option<&'static str>,
+}
+
+/// The endpoints of a run; they end when this is dropped.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+struct App {
+    params: Params,
+    open_to_others: bool,
+    handle: Handle,
+    registry: Arc<Mutex<Registry>>,
+    reload: Option<Reload>,
+}
+
+/// Begin to answer.
+pub(super) fn start(
+    params: Params,
+    handle: Handle,
+    registry: Arc<Mutex<Registry>>,
+    reload: Option<Reload>,
+) -> Result<Server, String> {
+    let listen = params.listen;
+    let open_to_others = !listen.ip().is_loopback();
+    if open_to_others && params.token.is_none() {
+        return Err(format!("{listen} is reachable by others: set a token or use 127.0.0.1"));
+    }
+    let bound = TcpListener::bind(listen)
+        .and_then(|l| l.set_nonblocking(true).map(|()| l))
+        .and_then(|l| l.local_addr().map(|address| (l, address)));
+    let (listener, address) = bound.map_err(|e| format!("cannot listen on {listen}: {e}"))?;
+    let app = Arc::new(App { params, open_to_others, handle, registry, reload });
+    let (stop, stopped) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("no runtime for {listen}: {e}"))?;
+    let serve = async move {
+        let listener = Door {
+            listener: tokio::net::TcpListener::from_std(listener)?,
+            permits: Arc::new(Semaphore::new(CONNECTIONS)),
+        };
+        tokio::select! {
+            served = async { axum::serve(listener, router(app)).await } => served,
+            _ = stopped => Ok(()),
+        }
+    };
+    let body = move || {
+        if let Err(error) = runtime.block_on(serve) {
+            tracing::error!(event = "serve_failed", "the HTTP endpoints have ended: {error}");
+        }
+        runtime.shutdown_background();
+    };
+    std::thread::Builder::new()
+        .name("serve".to_owned())
+        .spawn(body)
+        .map_err(|e| format!("no thread for {listen}: {e}"))?;
+    Ok(Server { address, _stop: stop })
+}
+
+fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .route("/control/{command}", post(control))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
+        .with_state(app)
+}
+
+/// Who may ask, before anything else is looked at.
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let refusal = if !host_allowed(&app, headers) {
+        Some((StatusCode::FORBIDDEN, "Host is not one of this daemon's names"))
+    } else if !origin_allowed(&app, headers) {
+        Some((StatusCode::FORBIDDEN, "Origin is not this daemon's"))
+    } else if needs_token(&app, &request) && !has_token(&app, headers) {
+        Some((StatusCode::UNAUTHORIZED, "a valid bearer token is needed"))
+    } else {
+        None
+    };
+    let mut response = match refusal {
+        Some((status, why)) => (status, format!("{why}\n")).into_response(),
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    let policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+                  script-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
+    headers.insert(CONTENT_SECURITY_POLICY, policy.parse().expect("a valid header"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, "nosniff".parse().expect("a valid header"));
+    headers.insert(CACHE_CONTROL, "no-store".parse().expect("a valid header"));
+    response
+}
+
+fn host_allowed(app: &App, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    host.to_str().is_ok_and(|host| name_allowed(app, host))
+}
+
+fn origin_allowed(app: &App, headers: &HeaderMap) -> bool {
+    headers.get_all(ORIGIN).iter().all(|origin| {
+        let name = origin.to_str().ok().and_then(|text| {
+            text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))
+        });
+        name.is_some_and(|name| name_allowed(app, name))
+    })
+}
+
+fn name_allowed(app: &App, authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else { return false };
+    let host = authority.host();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let ours = app.open_to_others && bare == app.params.listen.ip().to_string();
+    reach::is_loopback(host)
+        || ours
+        || app.params.hosts.iter().any(|name| name.eq_ignore_ascii_case(host))
+}
+
+fn needs_token(app: &App, request: &Request) -> bool {
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
+    !reads || (app.open_to_others && request.uri().path() != "/healthz")
+}
+
+fn has_token(app: &App, headers: &HeaderMap) -> bool {
+    let Some(token) = &app.params.token else { return false };
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let (Some(given), None) = (given.next(), given.next()) else { return false };
+    let Some((scheme, given)) = given.to_str().ok().and_then(|g| g.split_once(' ')) else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case("bearer") && same(token.expose_secret(), given)
+}
+
+/// Equality whose time tells nothing of where two secrets differ: their hashes are compared whole.
+fn same(expected: &str, given: &str) -> bool {
+    let (a, b) = (Sha256::digest(expected.as_bytes()), Sha256::digest(given.as_bytes()));
+    let difference = a.iter().zip(b.iter()).fold(0, |acc, (x, y)| acc | (x ^ y));
+    std::hint::black_box(difference) == 0
+}
+
+async fn page(State(app): State<Arc<App>>) -> Response {
+    match app.params.page {
+        Some(page) => ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response(),
+        None => (StatusCode::NOT_FOUND, "no dashboard here; see /status\n").into_response(),
+    }
+}
+
+fn is_stuck(app: &App) -> bool {
+    app.handle.snapshot_age().is_none_or(|age| age > STUCK)
+}
+
+async fn healthz(State(app): State<Arc<App>>) -> Response {
+    if is_stuck(&app) {
+        (StatusCode::SERVICE_UNAVAILABLE, "the trading thread does not turn\n").into_response()
+    } else {
+        "ok\n".into_response()
+    }
+}
+
+async fn readyz(State(app): State<Arc<App>>) -> Response {
+    let state = app.handle.snapshot().map(|s| s.engine.state);
+    let ready = matches!(state, Some(EngineState::Quoting | EngineState::Reducing));
+    let code =
+        if ready && !is_stuck(&app) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let text = state.map_or_else(|| "not started\n".to_owned(), |state| format!("{state}\n"));
+    (code, text).into_response()
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let mut text = String::new();
+    let registry = app.registry.lock().unwrap_or_else(PoisonError::into_inner);
+    let encoded = prometheus_client::encoding::text::encode(&mut text, &registry);
+    drop(registry);
+    match encoded {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn json(code: StatusCode, body: String) -> Response {
+    (code, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+async fn status(State(app): State<Arc<App>>) -> Response {
+    match app.handle.snapshot() {
+        Some(snapshot) => json(StatusCode::OK, snapshot.to_json()),
+        None => json(StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"not started"}"#.to_owned()),
+    }
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KillBody {
+    #[serde(default)]
+    flatten: bool,
+}
+
+async fn control(
+    State(app): State<Arc<App>>,
+    Path(command): Path<String>,
+    body: Bytes,
+) -> Response {
+    let answer = |code: StatusCode, key: &str, text: &str| {
+        json(code, serde_json::json!({ key: text }).to_string())
+    };
+    let control = match command.as_str() {
+        "pause" => Control::Pause,
+        "resume" => Control::Resume,
+        "kill" if body.is_empty() => Control::Kill { flatten: false },
+        "kill" => match serde_json::from_slice::<KillBody>(&body) {
+            Ok(kill) => Control::Kill { flatten: kill.flatten },
+            Err(_) => {
+                let text = r#"body: allowed is nothing or {"flatten":true|false}"#;
+                return answer(StatusCode::BAD_REQUEST, "error", text);
+            }
+        },
+        "reload" => {
+            let Some(reload) = app.reload.clone() else {
+                let text = "this run cannot reload its settings";
+                return answer(StatusCode::NOT_IMPLEMENTED, "error", text);
+            };
+            return match tokio::task::spawn_blocking(move || reload()).await {
+                Ok(Ok(text)) => answer(StatusCode::OK, "reloaded", &text),
+                Ok(Err(text)) => answer(StatusCode::UNPROCESSABLE_ENTITY, "error", &text),
+                Err(_) => answer(StatusCode::INTERNAL_SERVER_ERROR, "error", "reload died"),
+            };
+        }
+        _ => {
+            let text = "allowed are pause, resume, reload, kill";
+            return answer(StatusCode::NOT_FOUND, "error", text);
+        }
+    };
+    match app.handle.send(control) {
+        Ok(()) => answer(StatusCode::ACCEPTED, "accepted", &command),
+        Err(why) => answer(StatusCode::SERVICE_UNAVAILABLE, "error", why.as_str()),
+    }
+}
+
+/// Accepts a bounded number of connections and closes idle ones, so that nobody can hold the
+/// endpoints against the operator.
+struct Door {
+    listener: tokio::net::TcpListener,
+    permits: Arc<Semaphore>,
+}
+
+impl axum::serve::Listener for Door {
+    type Io = Guest;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Guest, SocketAddr) {
+        let permit =
+            Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
+        let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
+        (Guest { stream, idle: Box::pin(sleep(IDLE)), _permit: permit }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection with its permit and its idle timer.
+struct Guest {
+    stream: TcpStream,
+    idle: Pin<Box<Sleep>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Guest {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.idle.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Guest {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if outcome.is_ready() {
+            self.idle.as_mut().reset(Instant::from_std(clock::instant()) + IDLE);
+        } else if self.idle.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        outcome
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_the_same_or_not() {
+        assert!(same("token", "token"));
+        for other in ["", "toke", "tokem", "token ", "TOKEN"] {
+            assert!(!same("token", other), "{other:?}");
+        }
+    }
+}
