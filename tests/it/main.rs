@@ -7,4 +7,5 @@ mod exchange;
 mod live;
 mod market;
 mod shared;
+mod tidy;
 mod venue_binance;
