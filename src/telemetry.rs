@@ -34,13 +34,11 @@ impl Telemetry {
         Telemetry { names, metrics, last: BTreeMap::new() }
     }
 
-    /// The scales of an instrument have become known: from now on its prices show as decimals.
-    pub fn listed(&mut self, instrument: &crate::domain::Instrument) {
-        self.names.listed(instrument);
-    }
-
-    /// Count a note and log it.
+    /// Count a note and log it. From an instrument's listing on, its prices show as decimals.
     pub fn note(&mut self, now: Ts, note: &Note) {
+        if let Note::Listed { instrument } = note {
+            self.names.listed(instrument);
+        }
         self.metrics.count(note, &self.names);
         let line = describe(note, &self.names);
         if let Some(left_out) = self.admit(now, &line) {

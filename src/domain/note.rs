@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    InstrumentId, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty, RejectClass, Side,
+    Instrument, InstrumentId, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty, RejectClass, Side,
     VenueId,
 };
 
@@ -213,6 +213,11 @@ pub enum Note {
         to: State,
         /// Why, in words.
         why: String,
+    },
+    /// A venue lists an instrument, or its scales or limits have changed.
+    Listed {
+        /// As it is now.
+        instrument: Box<Instrument>,
     },
     /// A side began or ceased to quote, or the reason changed.
     SideReason {

@@ -86,6 +86,9 @@ impl Engine {
             self.halt(HaltCause::Fault, &text, out);
             return;
         }
+        if desk.listed.as_ref() != Some(instrument) {
+            out.push(Action::Note(Note::Listed { instrument: Box::new(instrument.clone()) }));
+        }
         desk.listed = Some(instrument.clone());
         desk.dirty = true;
         self.join_group(instrument);

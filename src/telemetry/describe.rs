@@ -335,6 +335,30 @@ fn daemon(note: &Note) -> Line {
         Note::Halted { cause, text } => Line::new(Error, "halted", format!("halted: {text}"))
             .word("cause", cause)
             .with("text", text.as_str()),
+        Note::Listed { instrument } => {
+            let text = format!(
+                "{}: tick {}, lot {}, least notional {}, {}",
+                instrument.symbol,
+                instrument.tick_size,
+                instrument.lot_size,
+                instrument.min_notional,
+                if instrument.trading { "trading" } else { "not trading" }
+            );
+            Line::new(Info, "instrument_listed", text)
+                .with("symbol", instrument.symbol.as_str())
+                .with("tick_size", instrument.tick_size.to_string())
+                .with("lot_size", instrument.lot_size.to_string())
+                .with("min_notional_quote", instrument.min_notional.to_string())
+                .with("trading", instrument.trading)
+        }
+        Note::Paused { paused } => {
+            let (event, text) = if *paused {
+                ("paused", "quotes pulled by the operator")
+            } else {
+                ("unpaused", "quoting again")
+            };
+            Line::new(Info, event, text)
+        }
         Note::Latch { set, text } => {
             let event = if *set { "latch_set" } else { "latch_cleared" };
             Line::new(Warn, event, text.as_str()).with("text", text.as_str())

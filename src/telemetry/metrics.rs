@@ -205,6 +205,8 @@ impl Metrics {
             | Note::BookSynced { .. }
             | Note::Link { .. }
             | Note::Reconciled { .. }
+            | Note::Listed { .. }
+            | Note::Paused { .. }
             | Note::Latch { .. } => {}
         }
     }
