@@ -1,5 +1,7 @@
 //! What the engine knows of one instrument: listing, market, holding, quotes.
 
+use serde::Serialize;
+
 use super::params::{InstrumentParams, Params, Role};
 use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
@@ -49,10 +51,28 @@ pub(super) struct Desk {
     pub(super) numbers: Option<QuoteNumbers>,
     /// Something changed that quotes depend on.
     pub(super) dirty: bool,
+    pub(super) tally: Tally,
     /// When to decide again though nothing changed.
     pub(super) due: Ts,
     /// No flattening order before then.
     pub(super) flatten_at: Ts,
+}
+
+/// What was done on one instrument, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Quotes sent.
+    pub quotes_sent: u64,
+    /// Hedging and flattening orders sent.
+    pub reducing_orders_sent: u64,
+    /// Fills that rested.
+    pub maker_fills: u64,
+    /// Fills that took.
+    pub taker_fills: u64,
+    /// Volume filled resting, quote.
+    pub maker_volume_quote: Money,
+    /// Volume filled taking, quote.
+    pub taker_volume_quote: Money,
 }
 
 /// One side's quoting state.
@@ -113,6 +133,7 @@ impl Desk {
             sides: [side; 2],
             numbers: None,
             dirty: true,
+            tally: Tally::default(),
             due: Ts(0),
             flatten_at: Ts(0),
         }

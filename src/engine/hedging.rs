@@ -99,6 +99,7 @@ impl Engine {
         let exposure_base = exposure.to_f64().unwrap_or_default();
         if let Some(took) = group.plan.done {
             group.told_late = false;
+            self.counts.longest_hedge_ms = self.counts.longest_hedge_ms.max(took.ms());
             out.push(Action::Note(Note::HedgeDone {
                 base: group.base.clone(),
                 exposure_base,

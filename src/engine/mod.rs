@@ -19,6 +19,7 @@ mod view;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
+pub use desk::Tally;
 pub use params::{
     InstrumentParams, MarketParams, Pace, Params, ReferenceParams, RiskParams, Role,
     ShutdownParams, VenueParams,
@@ -79,10 +80,10 @@ pub struct Counts {
     pub hedges_sent: u64,
     /// Flattening orders sent.
     pub flattens_sent: u64,
-    /// Fills that rested.
-    pub maker_fills: u64,
-    /// Fills that took.
-    pub taker_fills: u64,
+    /// Volume hedged, quote.
+    pub hedge_volume_quote: Money,
+    /// Longest time from the hedge trigger until exposure was back inside it, milliseconds.
+    pub longest_hedge_ms: i64,
     /// Orders refused by a venue.
     pub refusals: u64,
     /// Messages that could not be read.
@@ -92,14 +93,6 @@ pub struct Counts {
 #[derive(Clone, Copy, Debug)]
 struct Stopping {
     deadline: Ts,
-}
-
-/// Volumes of the session, in quote.
-#[derive(Clone, Copy, Debug, Default)]
-struct Volumes {
-    maker: Money,
-    taker: Money,
-    hedge: Money,
 }
 
 /// The core: one per daemon, over all venues.
@@ -123,7 +116,6 @@ pub struct Engine {
     ids: OrderIdSource,
     breaker: Breaker,
     counts: Counts,
-    volumes: Volumes,
     /// The result up to the last resume, which the loss limit no longer counts.
     profit_base: Money,
     /// When orders last left or ended: a venue read since then has the whole truth.
@@ -174,7 +166,6 @@ impl Engine {
             ids: OrderIdSource::new(params.epoch),
             breaker,
             counts: Counts::default(),
-            volumes: Volumes::default(),
             profit_base: Money::ZERO,
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
@@ -268,20 +259,21 @@ impl Engine {
     }
 
     fn count_fill(&mut self, fill: &Fill, purpose: Option<Purpose>) {
-        let Some(instrument) = &self.desks[fill.instrument.index()].listed else { return };
+        let desk = &mut self.desks[fill.instrument.index()];
+        let Some(instrument) = &desk.listed else { return };
         let notional = instrument.notional(fill.px, fill.qty);
         match fill.liquidity {
             Liquidity::Maker => {
-                self.counts.maker_fills += 1;
-                self.volumes.maker += notional;
+                desk.tally.maker_fills += 1;
+                desk.tally.maker_volume_quote += notional;
             }
             Liquidity::Taker => {
-                self.counts.taker_fills += 1;
-                self.volumes.taker += notional;
+                desk.tally.taker_fills += 1;
+                desk.tally.taker_volume_quote += notional;
             }
         }
         if purpose == Some(Purpose::Hedge) {
-            self.volumes.hedge += notional;
+            self.counts.hedge_volume_quote += notional;
         }
     }
 

@@ -49,6 +49,11 @@ impl Engine {
         let due = self.now + venue.request_timeout + venue.request_timeout;
         self.orders.insert(order.clone(), self.now, due);
         self.counts.orders_sent += 1;
+        let tally = &mut self.desks[order.instrument.index()].tally;
+        match order.purpose {
+            Purpose::Quote => tally.quotes_sent += 1,
+            Purpose::Hedge | Purpose::Flatten => tally.reducing_orders_sent += 1,
+        }
         self.quiet_since = self.now;
         out.push(Action::Note(Note::OrderSent {
             id: order.id,

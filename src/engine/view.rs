@@ -4,7 +4,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 use super::desk::Desk;
-use super::{Counts, Ending, Engine};
+use super::{Counts, Ending, Engine, Tally};
 use crate::domain::{
     BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
 };
@@ -109,6 +109,8 @@ pub struct InstrumentView {
     pub max_inventory_base: Money,
     /// Time-weighted average inventory without sign, base.
     pub average_inventory_base: f64,
+    /// What was done here, counted.
+    pub tally: Tally,
     /// What maker fills were worth some time later, before fees.
     pub markouts: Vec<Markout>,
     /// Volatility to reckon with, basis points per √s.
@@ -184,12 +186,14 @@ pub struct Summary {
     pub duration_ms: i64,
     /// What was done.
     pub counts: Counts,
+    /// Fills that rested.
+    pub maker_fills: u64,
+    /// Fills that took.
+    pub taker_fills: u64,
     /// Volume filled resting, quote.
     pub maker_volume_quote: Money,
     /// Volume filled taking, quote.
     pub taker_volume_quote: Money,
-    /// Volume hedged, quote.
-    pub hedge_volume_quote: Money,
     /// Result, quote.
     pub profit_quote: Money,
     /// Its parts; their sum is the result exactly.
@@ -232,9 +236,10 @@ impl Engine {
         Summary {
             duration_ms: now.since(began).ms(),
             counts: self.counts,
-            maker_volume_quote: self.volumes.maker,
-            taker_volume_quote: self.volumes.taker,
-            hedge_volume_quote: self.volumes.hedge,
+            maker_fills: self.desks.iter().map(|desk| desk.tally.maker_fills).sum(),
+            taker_fills: self.desks.iter().map(|desk| desk.tally.taker_fills).sum(),
+            maker_volume_quote: self.desks.iter().map(|desk| desk.tally.maker_volume_quote).sum(),
+            taker_volume_quote: self.desks.iter().map(|desk| desk.tally.taker_volume_quote).sum(),
             profit_quote: self.desks.iter().map(Desk::profit_quote).sum(),
             parts,
         }
@@ -273,6 +278,7 @@ impl Engine {
                 instrument.quantity(desk.attribution.max_inventory())
             }),
             average_inventory_base: listed.map_or(0.0, |listed| average * listed.lot_f64()),
+            tally: desk.tally,
             markouts: desk.markouts.averages(),
             volatility_bps_sqrt_s: self.volatility_of(desk),
             volatility_measured: desk.volatility.is_warm(),
