@@ -19,6 +19,7 @@
 //! | `garbled` | warn | yes |
 //! | `reconciled` | debug | |
 //! | `reconcile_differs` | error | |
+//! | `paused`, `resumed` | info | |
 //! | `halted` | error | |
 //! | `latch_set`, `latch_cleared` | warn | |
 //! | `invariant` | error | |
@@ -332,6 +333,10 @@ fn daemon(note: &Note) -> Line {
                 .word("to", to)
                 .with("why", why.as_str())
         }
+        Note::Paused { paused } => {
+            let event = if *paused { "paused" } else { "resumed" };
+            Line::new(Info, event, format!("{event} by the operator"))
+        }
         Note::Halted { cause, text } => Line::new(Error, "halted", format!("halted: {text}"))
             .word("cause", cause)
             .with("text", text.as_str()),
@@ -436,6 +441,8 @@ mod tests {
             (Note::Halted { cause: HaltCause::LossLimit, text: text.clone() }, "halted"),
             (Note::Latch { set: true, text: text.clone() }, "latch_set"),
             (Note::Latch { set: false, text: text.clone() }, "latch_cleared"),
+            (Note::Paused { paused: true }, "paused"),
+            (Note::Paused { paused: false }, "resumed"),
             (Note::Invariant { text }, "invariant"),
         ]
     }

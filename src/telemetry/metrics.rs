@@ -204,6 +204,7 @@ impl Metrics {
             | Note::HedgeLate { .. }
             | Note::BookSynced { .. }
             | Note::Link { .. }
+            | Note::Paused { .. }
             | Note::Reconciled { .. }
             | Note::Latch { .. } => {}
         }
