@@ -216,7 +216,7 @@ fn words(ending: &Ending) -> String {
         Ending::SafetyHaltFlat { text } => format!("halted for safety, flat: {text}"),
         Ending::MaybeLeft { text } => format!("ORDERS OR POSITIONS MAY BE LEFT: {text}"),
         Ending::Refused { text } => format!("refused by a venue: {text}"),
-        Ending::Misconfigured { text } => format!("not what the venue has: {text}"),
+        Ending::Misconfigured { text } => format!("the venue has no such thing: {text}"),
     }
 }
 

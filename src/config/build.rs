@@ -310,7 +310,6 @@ fn hedge(table: Table<'_>) -> Hedge {
 
 fn risk(table: Table<'_>) -> Risk {
     let risk = Risk {
-        max_position_quote: table.money("max_position_quote", positive()),
         max_net_exposure_quote: table.money("max_net_exposure_quote", positive()),
         loss_limit_quote_session: table.money("loss_limit_quote_session", positive()),
         max_fills_per_minute_side: small(table.whole("max_fills_per_minute_side", 1..100_000, 60)),

@@ -253,8 +253,6 @@ pub struct Hedge {
 /// `[risk]`: limits that no order passes, whatever its purpose.
 #[derive(Clone, Debug)]
 pub struct Risk {
-    /// Largest position in any one instrument, quote units.
-    pub max_position_quote: Money,
     /// Largest net exposure over all venues, quote units.
     pub max_net_exposure_quote: Money,
     /// Loss of the session at which we halt, quote units above zero. Latched.

@@ -19,6 +19,7 @@
 //! | `garbled` | warn | yes |
 //! | `reconciled` | debug | |
 //! | `reconcile_differs` | error | |
+//! | `paused`, `resumed` | info | |
 //! | `halted` | error | |
 //! | `latch_set`, `latch_cleared` | warn | |
 //! | `invariant` | error | |
@@ -332,6 +333,10 @@ fn daemon(note: &Note) -> Line {
                 .word("to", to)
                 .with("why", why.as_str())
         }
+        Note::Paused { paused } => {
+            let event = if *paused { "paused" } else { "resumed" };
+            Line::new(Info, event, format!("{event} by the operator"))
+        }
         Note::Halted { cause, text } => Line::new(Error, "halted", format!("halted: {text}"))
             .word("cause", cause)
             .with("text", text.as_str()),
@@ -350,14 +355,6 @@ fn daemon(note: &Note) -> Line {
                 .with("lot_size", instrument.lot_size.to_string())
                 .with("min_notional_quote", instrument.min_notional.to_string())
                 .with("trading", instrument.trading)
-        }
-        Note::Paused { paused } => {
-            let (event, text) = if *paused {
-                ("paused", "quotes pulled by the operator")
-            } else {
-                ("unpaused", "quoting again")
-            };
-            Line::new(Info, event, text)
         }
         Note::Latch { set, text } => {
             let event = if *set { "latch_set" } else { "latch_cleared" };
@@ -460,6 +457,8 @@ mod tests {
             (Note::Halted { cause: HaltCause::LossLimit, text: text.clone() }, "halted"),
             (Note::Latch { set: true, text: text.clone() }, "latch_set"),
             (Note::Latch { set: false, text: text.clone() }, "latch_cleared"),
+            (Note::Paused { paused: true }, "paused"),
+            (Note::Paused { paused: false }, "resumed"),
             (Note::Invariant { text }, "invariant"),
         ]
     }

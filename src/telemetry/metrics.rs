@@ -204,9 +204,9 @@ impl Metrics {
             | Note::HedgeLate { .. }
             | Note::BookSynced { .. }
             | Note::Link { .. }
+            | Note::Paused { .. }
             | Note::Reconciled { .. }
             | Note::Listed { .. }
-            | Note::Paused { .. }
             | Note::Latch { .. } => {}
         }
     }

@@ -1,7 +1,5 @@
 //! Every file in `config/`, and files that must be refused.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use evenkeel::config::{self, Mode, PRODUCTION_PHRASE};
 
 fn file(name: &str) -> String {
@@ -212,12 +210,12 @@ fn all_problems_come_at_once_with_their_lines() {
         .replacen("mode = \"testnet\"", "mode = \"fun\"", 1)
         .replacen("size_skew = 0.5", "size_skew = 2", 1)
         .replacen("[log]", "[log]\ncolour = true", 1)
-        .replacen("max_position_quote = 2500\n", "", 1);
+        .replacen("max_net_exposure_quote = 1000\n", "", 1);
     let error = config::parse(&bad, "t.toml").unwrap_err();
     let keys: Vec<&str> = error.problems.iter().map(|p| p.key.as_str()).collect();
     assert_eq!(
         keys,
-        ["environment.mode", "quoting.size_skew", "risk.max_position_quote", "log.colour"],
+        ["environment.mode", "quoting.size_skew", "risk.max_net_exposure_quote", "log.colour"],
         "{error}"
     );
     for problem in &error.problems {

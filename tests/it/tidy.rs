@@ -1,7 +1,5 @@
 //! The rules of the house: layers, words that pure modules may not use, sizes, documents.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
