@@ -39,6 +39,9 @@ pub struct FlowParams {
     pub basis_noise_bps: f64,
     /// How often makers look at the fair price.
     pub recentres: f64,
+    /// Part of another market's re-centring (of the same asset) that makers here follow within
+    /// [`FOLLOW_S`], 0 to 1.
+    pub follows: f64,
     /// How often somebody takes.
     pub takes: f64,
     /// Part of the takers that know the fair price, 0 to 1.
@@ -70,15 +73,16 @@ impl FlowParams {
             volatility_bps: 1.25,
             basis_bps: 0.0,
             basis_noise_bps: 0.1,
-            recentres: 5.0,
+            recentres: 2.0,
+            follows: 0.35,
             takes: 6.0,
-            informed: 0.75,
+            informed: 0.95,
             take_median: 0.0035,
-            sweeps: 0.8,
-            sweep_bps: 2.2,
+            sweeps: 0.6,
+            sweep_bps: 2.4,
             sweep_informed: 0.15,
             touch_quantity: 2.3,
-            depth_per_bps: 4.3,
+            depth_per_bps: 4.0,
             reach_bps: 25.0,
             levels: 130,
         }
@@ -89,11 +93,12 @@ impl FlowParams {
     pub fn btc_perpetual() -> FlowParams {
         FlowParams {
             basis_bps: -3.7,
-            basis_noise_bps: 0.55,
-            recentres: 12.0,
+            basis_noise_bps: 0.4,
+            recentres: 8.0,
+            follows: 0.2,
             take_median: 0.03,
             touch_quantity: 3.3,
-            depth_per_bps: 22.0,
+            depth_per_bps: 23.0,
             ..FlowParams::btc_spot()
         }
     }
@@ -124,7 +129,11 @@ const SIZE_SPREAD: f64 = 2.4;
 /// Largest taker, in touch quantities.
 const LARGEST_TAKE: f64 = 3.0;
 /// Mean time until makers step back in after a sweep, in seconds.
-const REFILL_S: f64 = 0.03;
+const REFILL_S: f64 = 0.02;
+/// Mean time until the makers of one market follow those of another, in seconds.
+const FOLLOW_S: f64 = 0.01;
+/// Depth behind the touch grows from this part of the profile's to all of it within that many bps.
+const THIN: (f64, f64) = (0.25, 4.0);
 /// Memory of the basis, in seconds.
 const BASIS_S: f64 = 30.0;
 /// How the profile's levels crowd towards the touch: level k of n stands at reach × (k/n)^this.
@@ -239,12 +248,23 @@ impl Flow {
         };
         if pick < params.recentres {
             self.recentre(index, fair, book, out);
+            self.alert_others(index, now);
         } else if pick < params.recentres + params.takes {
             self.take(index, fair, (bid, ask), out);
         } else {
             self.sweep(index, (bid, ask), book, out);
             let wait = self.exponential(REFILL_S);
             self.venues[index].refill = now + wait;
+        }
+    }
+
+    /// Some makers of the asset's other markets follow.
+    fn alert_others(&mut self, index: usize, now: Ts) {
+        for other in 0..self.venues.len() {
+            if other != index && self.uniform() < self.venues[other].params.follows {
+                let soon = now + self.exponential(FOLLOW_S);
+                self.venues[other].refill = self.venues[other].refill.min(soon);
+            }
         }
     }
 
@@ -299,7 +319,7 @@ impl Flow {
             let mut found = 0;
             while let Some(l) = level.filter(|l| behind(l) <= to) {
                 found += 1;
-                if found > 2 && self.uniform() < 0.3 {
+                if found > 1 && self.uniform() < 0.5 {
                     out.push(Intent::Level { side, px: l.px, qty: Qty::ZERO });
                 }
                 level = levels.next();
@@ -307,7 +327,9 @@ impl Flow {
             if found == 0 && self.uniform() < 0.6 {
                 let width = (to - from + 1) as f64;
                 let px = touch.away(side, from + (self.uniform() * width) as i64);
-                let mean = params.depth_per_bps * width / ticks_per_bps;
+                let depth = from as f64 / ticks_per_bps / THIN.1;
+                let thin = THIN.0 + (1.0 - THIN.0) * depth.min(1.0);
+                let mean = params.depth_per_bps * thin * width / ticks_per_bps;
                 let qty = self.quantity(index, mean, 0.9);
                 if px >= self.venues[index].instrument.min_px {
                     out.push(Intent::Level { side, px, qty });
