@@ -36,7 +36,7 @@ const RESTORED_LEVELS: usize = 50;
 /// What a recording contained that could not be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TapeFaults {
-    /// Lines that could not be read, or levels off the tick or lot.
+    /// Lines that could not be read, or prices off the tick.
     pub garbled: u64,
     /// Breaks in the sequence of diffs: from there on the book is not proven.
     pub gaps: u64,
@@ -387,10 +387,12 @@ impl Tape {
         found
     }
 
+    /// The quantity is cut to whole lots: orders from before the venue made its lots coarser still
+    /// rest far from the market (spot BTCUSDT shows 25.426189 BTC at 200 000).
     fn scale(&self, price: &str, quantity: &str) -> Option<(Px, Qty)> {
         let instrument = self.instrument.as_ref()?;
         let px = instrument.px(price.parse::<Money>().ok()?).ok()?;
-        let qty = instrument.qty(quantity.parse::<Money>().ok()?).ok()?;
+        let qty = instrument.lots_within(quantity.parse::<Money>().ok()?);
         (px > Px(0) && qty >= Qty::ZERO).then_some((px, qty))
     }
 

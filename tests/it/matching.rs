@@ -549,7 +549,18 @@ fn usdm_quiet_and_unproven_recordings_play() {
         assert_eq!(checked, 13_000);
     }
     if let Some(lines) = recording("data/binance-2023-04-05/btcusdt_20230405.dat.gz") {
-        let (_, _, _, foreign) = play(InstrumentKind::Spot, "BTCUSDT", lines, Span::from_s(420));
-        assert_eq!(foreign, 1, "the insurance fund is no trader");
+        let (checked, prints, gaps, _) =
+            play(InstrumentKind::Spot, "BTCUSDT", lines, Span::from_s(420));
+        assert!(checked > 1_000 && prints > 3_000, "{checked} {prints}");
+        assert_eq!(gaps, 1, "it has no snapshot: from there on, what is mentioned is shown");
     }
+}
+
+#[test]
+fn the_insurance_fund_is_no_trader() {
+    let fund = print(10, "120.00", "1", true).replace("\"M\":true", "\"X\":\"INSURANCE_FUND\"");
+    let mut s = spot_tape(vec![print(0, "100.00", "1", true), fund], 1.0);
+    s.exchange.advance(s.now + Span::from_s(1), &mut s.news);
+    let prints = s.news.iter().filter(|h| matches!(h, Happening::Trade(_))).count();
+    assert_eq!((prints, s.exchange.tape_faults(SPOT).unwrap().foreign), (1, 1));
 }
