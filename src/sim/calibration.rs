@@ -105,7 +105,7 @@ pub fn measure(seed: u64, span: Span) -> Table {
             seen.take(&exchange, MarketId(index as u16), sample, &news);
         }
         fills[third] += probe_fills(&news);
-        if sample % PROBE_EVERY == 0 {
+        if sample.is_multiple_of(PROBE_EVERY) {
             probe.quote(&mut exchange, now, [1.5, 2.5, 4.0][third]);
         }
     }
@@ -183,7 +183,7 @@ impl Seen {
             }
         }
         self.mids.push(mid(exchange, market).or(last).unwrap_or(f64::NAN));
-        if sample % 20 == 0 {
+        if sample.is_multiple_of(20) {
             self.take_depth(exchange, market);
         }
     }

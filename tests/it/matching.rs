@@ -1,4 +1,9 @@
 //! The simulated exchange as an engine: orders, money, recordings.
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests are tests"
+)]
 
 use std::sync::Arc;
 
