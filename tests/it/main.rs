@@ -6,6 +6,7 @@ mod engine;
 mod exchange;
 mod live;
 mod market;
+mod matching;
 mod shared;
 mod tidy;
 mod venue_binance;
