@@ -1,1 +1,8 @@
-//! How a venue looks from outside: its wire protocol in front of the simulated exchange.
+//! How does an exchange answer? Its wire side, from the documents and apart from the client's own
+//! reading of them: request bytes to reply bytes, happenings to stream frames; no socket, no clock.
+
+pub mod error;
+pub mod json;
+pub mod limits;
+pub mod request;
+pub mod streams;
