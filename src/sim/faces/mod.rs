@@ -2,6 +2,7 @@
 //! reading of them: request bytes to reply bytes, happenings to stream frames; no socket, no clock.
 
 pub mod error;
+pub mod faults;
 pub mod json;
 pub mod limits;
 pub mod request;

@@ -22,8 +22,6 @@ pub struct HttpRequest<'a> {
     pub body: &'a str,
     /// The header `X-MBX-APIKEY`.
     pub api_key: Option<&'a str>,
-    /// The header `X-MBX-TIME-UNIT`, which asks spot for microseconds.
-    pub time_unit: Option<&'a str>,
     /// Where it came from, for the weight limit.
     pub ip: u64,
 }
@@ -279,7 +277,6 @@ mod tests {
             query,
             body,
             api_key: Some(KEY),
-            time_unit: None,
             ip: 0,
         };
         signed_account(&keyring(), &request, &Params::parse(query, body), now)
