@@ -5,5 +5,8 @@ pub mod error;
 pub mod faults;
 pub mod json;
 pub mod limits;
+pub mod market;
 pub mod request;
+pub mod spot;
 pub mod streams;
+pub mod venue;

@@ -11,7 +11,7 @@ use super::json::object;
 use super::limits::{Limit, Limits};
 use super::market::MarketFace;
 use super::request::{HttpRequest, Keyring, Params, signed_account};
-use super::streams::{Hub, Route};
+use super::streams::Hub;
 use super::venue::{Access, Call, Ctx, Outcome, Venue, find_call};
 use crate::domain::{Instrument, InstrumentKind, Span, Ts};
 use crate::sim::MarketId;
@@ -28,8 +28,6 @@ pub struct SpotFace {
     /// The body of `apiRestrictions`; absent as on test networks.
     restrictions: Option<String>,
     last_execution: u64,
-    /// Symbols that take no orders now.
-    pub halted: Vec<String>,
 }
 
 /// What a spot call does.
@@ -135,7 +133,6 @@ impl SpotFace {
             fees: of_kind(InstrumentKind::Spot).map(|(_, _, fees)| fees.clone()).collect(),
             restrictions,
             last_execution: 0,
-            halted: Vec::new(),
         }
     }
 
@@ -188,7 +185,7 @@ impl SpotFace {
         match op {
             Op::Ping => Ok("{}".to_owned()),
             Op::Time => Ok(object().int("serverTime", ctx.now.ms()).end()),
-            Op::ExchangeInfo => self.exchange_info(ctx.now, params),
+            Op::ExchangeInfo => self.exchange_info(ctx, params),
             Op::Depth => self.depth(ctx, params),
             Op::Trades => self.trades(params),
             Op::AggTrades => self.agg_trades(params),
@@ -212,18 +209,6 @@ impl SpotFace {
             Op::OrderCounts => Ok(self.order_counts(ctx.now, account)),
             Op::Restrictions => Ok(self.restrictions.clone().unwrap_or_default()),
         }
-    }
-
-    /// The streams that a path names; `None` when the path is no stream path.
-    #[must_use]
-    pub fn stream_path<'a>(path: &'a str, query: &'a str) -> Option<(bool, Vec<&'a str>)> {
-        super::stream_names(path, query)
-    }
-
-    /// The route of every spot connection.
-    #[must_use]
-    pub fn route() -> Route {
-        Route::Any
     }
 }
 

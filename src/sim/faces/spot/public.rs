@@ -13,7 +13,7 @@ use crate::sim::faces::venue::{Ctx, row_limit, select, window};
 use crate::sim::{BookTicker, PublicTrade};
 
 impl SpotFace {
-    pub(super) fn exchange_info(&self, now: Ts, params: &Params) -> Result<String, ApiError> {
+    pub(super) fn exchange_info(&self, ctx: &Ctx<'_>, params: &Params) -> Result<String, ApiError> {
         let wanted = self.wanted(params)?;
         let raw = Limit { interval: "MINUTE", interval_num: 5, limit: 300_000 };
         let limits = &self.venue.limits;
@@ -21,14 +21,14 @@ impl SpotFace {
         rows.extend(limits.orders.iter().map(|limit| Limits::row("ORDERS", limit, None)));
         rows.push(Limits::row("RAW_REQUESTS", &raw, None));
         let symbols = wanted.into_iter().filter(|market| {
-            params.text("symbolStatus").is_none_or(|status| status == self.status(market))
+            params.text("symbolStatus").is_none_or(|status| status == status_of(ctx, market))
         });
         Ok(object()
             .text("timezone", "UTC")
-            .int("serverTime", now.ms())
+            .int("serverTime", ctx.now.ms())
             .list("rateLimits", rows)
             .raw("exchangeFilters", "[]")
-            .list("symbols", symbols.map(|market| self.symbol_info(market)))
+            .list("symbols", symbols.map(|market| symbol_info(market, status_of(ctx, market))))
             .end())
     }
 
@@ -49,48 +49,6 @@ impl SpotFace {
             }
             (None, None) => Ok(self.venue.markets.iter().collect()),
         }
-    }
-
-    fn status(&self, market: &MarketFace) -> &'static str {
-        let open = market.instrument.trading && !self.halted.contains(&market.instrument.symbol);
-        if open { "TRADING" } else { "HALT" }
-    }
-
-    fn symbol_info(&self, market: &MarketFace) -> String {
-        let instrument = &market.instrument;
-        let flags = object()
-            .flag("icebergAllowed", false)
-            .flag("ocoAllowed", false)
-            .flag("otoAllowed", false)
-            .flag("opoAllowed", false)
-            .flag("quoteOrderQtyMarketAllowed", true)
-            .flag("allowTrailingStop", false)
-            .flag("cancelReplaceAllowed", true)
-            .flag("amendAllowed", true)
-            .flag("pegInstructionsAllowed", false)
-            .flag("isSpotTradingAllowed", true)
-            .flag("isMarginTradingAllowed", false);
-        object()
-            .text("symbol", &instrument.symbol)
-            .text("status", self.status(market))
-            .text("baseAsset", instrument.base.as_str())
-            .int("baseAssetPrecision", 8)
-            .text("quoteAsset", instrument.quote.as_str())
-            .int("quotePrecision", 8)
-            .int("quoteAssetPrecision", 8)
-            .int("baseCommissionPrecision", 8)
-            .int("quoteCommissionPrecision", 8)
-            .raw("orderTypes", r#"["LIMIT","LIMIT_MAKER","MARKET"]"#)
-            .merge(flags)
-            .list("filters", filters(market))
-            .raw("permissions", "[]")
-            .raw("permissionSets", r#"[["SPOT"]]"#)
-            .text("defaultSelfTradePreventionMode", "EXPIRE_MAKER")
-            .raw(
-                "allowedSelfTradePreventionModes",
-                r#"["EXPIRE_TAKER","EXPIRE_MAKER","EXPIRE_BOTH","DECREMENT"]"#,
-            )
-            .end()
     }
 
     pub(super) fn depth(&self, ctx: &Ctx<'_>, params: &Params) -> Result<String, ApiError> {
@@ -347,6 +305,48 @@ impl SpotFace {
 
 const NOTHING: crate::domain::Level =
     crate::domain::Level { px: crate::domain::Px(0), qty: crate::domain::Qty(0) };
+
+fn status_of(ctx: &Ctx<'_>, market: &MarketFace) -> &'static str {
+    let open = ctx.exchange.instrument(market.id).is_some_and(|now| now.trading);
+    if open { "TRADING" } else { "HALT" }
+}
+
+fn symbol_info(market: &MarketFace, status: &str) -> String {
+    let instrument = &market.instrument;
+    let flags = object()
+        .flag("icebergAllowed", false)
+        .flag("ocoAllowed", false)
+        .flag("otoAllowed", false)
+        .flag("opoAllowed", false)
+        .flag("quoteOrderQtyMarketAllowed", true)
+        .flag("allowTrailingStop", false)
+        .flag("cancelReplaceAllowed", true)
+        .flag("amendAllowed", true)
+        .flag("pegInstructionsAllowed", false)
+        .flag("isSpotTradingAllowed", true)
+        .flag("isMarginTradingAllowed", false);
+    object()
+        .text("symbol", &instrument.symbol)
+        .text("status", status)
+        .text("baseAsset", instrument.base.as_str())
+        .int("baseAssetPrecision", 8)
+        .text("quoteAsset", instrument.quote.as_str())
+        .int("quotePrecision", 8)
+        .int("quoteAssetPrecision", 8)
+        .int("baseCommissionPrecision", 8)
+        .int("quoteCommissionPrecision", 8)
+        .raw("orderTypes", r#"["LIMIT","LIMIT_MAKER","MARKET"]"#)
+        .merge(flags)
+        .list("filters", filters(market))
+        .raw("permissions", "[]")
+        .raw("permissionSets", r#"[["SPOT"]]"#)
+        .text("defaultSelfTradePreventionMode", "EXPIRE_MAKER")
+        .raw(
+            "allowedSelfTradePreventionModes",
+            r#"["EXPIRE_TAKER","EXPIRE_MAKER","EXPIRE_BOTH","DECREMENT"]"#,
+        )
+        .end()
+}
 
 fn filters(market: &MarketFace) -> Vec<String> {
     let instrument = &market.instrument;

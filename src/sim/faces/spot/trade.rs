@@ -69,9 +69,6 @@ impl SpotFace {
     /// The order that the parameters describe; everything that needs no ledger is checked here.
     fn read_order(&mut self, params: &Params) -> Result<(Place, Detail), ApiError> {
         let market = self.venue.symbol(params)?;
-        if self.halted.contains(&market.instrument.symbol) || !market.instrument.trading {
-            return Err(ApiError::new(-1013, "Market is closed."));
-        }
         let id = market.id;
         let side = side(params)?;
         let (kind, terms) = read_terms(market, params)?;
