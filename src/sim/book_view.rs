@@ -7,6 +7,8 @@ use super::api::{
     MarketId, OrderKey, OrderRecord, PositionRecord, TradeRecord, Wallet,
 };
 use super::exchange::Exchange;
+use super::source::Crowd;
+use super::tape::TapeFaults;
 
 impl Exchange {
     /// How many markets there are; their ids count from zero.
@@ -64,6 +66,15 @@ impl Exchange {
         old.min_notional = limits.min_notional;
         old.max_open_orders = limits.max_open_orders;
         true
+    }
+
+    /// What a market's recording contained that could not be used; `None` without a recording.
+    #[must_use]
+    pub fn tape_faults(&self, market: MarketId) -> Option<TapeFaults> {
+        self.crowds.iter().find_map(|crowd| match crowd {
+            Crowd::Tape(id, tape) if *id == market => Some(tape.faults()),
+            Crowd::Tape(..) | Crowd::Flow(_) | Crowd::Busy => None,
+        })
     }
 
     /// The best `limit` levels of both sides.

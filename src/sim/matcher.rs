@@ -250,8 +250,8 @@ impl Matcher {
         coalesce(report, side, px);
     }
 
-    /// Lots that a market order of this amount in quote can trade, level by level;
-    /// `value(px, qty)` is price × quantity.
+    /// Lots that an order without a limit would take when `lots_at` says how many it can afford
+    /// of each level; it stops at the first level that it cannot take whole.
     pub fn lots_for(&self, side: Side, mut lots_at: impl FnMut(Level) -> Qty) -> Qty {
         let mut total = Qty::ZERO;
         for level in self.levels(side.opposite()) {
@@ -502,5 +502,195 @@ impl Digest {
                 self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same rules over a plain list in arrival order.
+    #[derive(Default)]
+    struct Twin(Vec<(u64, Owner, Side, Px, Qty)>);
+
+    impl Twin {
+        fn best(&self, side: Side) -> Option<usize> {
+            let fits = |i: &usize| self.0[*i].2 == side;
+            // The earliest of the best: strictly better replaces.
+            (0..self.0.len()).filter(fits).reduce(|best, i| {
+                let better = (self.0[i].3.0 - self.0[best].3.0) * side.sign() > 0;
+                if better { i } else { best }
+            })
+        }
+
+        fn reach(&self, order: &Incoming) -> Option<usize> {
+            let best = self.best(order.side.opposite())?;
+            reaches(order.side, order.px, self.0[best].3).then_some(best)
+        }
+
+        fn submit(&mut self, order: &Incoming) -> Vec<(u64, Qty)> {
+            let mut traded = Vec::new();
+            if order.tif == TimeInForce::PostOnly && self.reach(order).is_some() {
+                return traded;
+            }
+            if order.tif == TimeInForce::Fok {
+                let mut trial = Twin(self.0.clone());
+                let ioc = Incoming { tif: TimeInForce::Ioc, ..*order };
+                let sum: Qty = trial.submit(&ioc).into_iter().map(|(_, q)| q).sum();
+                if sum < order.qty {
+                    return traded;
+                }
+            }
+            let mut rest = order.qty;
+            while let Some(i) = self.reach(order).filter(|_| rest > Qty::ZERO) {
+                let (id, owner, _, _, qty) = self.0[i];
+                let both = qty.min(rest);
+                let own = owner == order.owner && owner != Owner::POPULATION;
+                match order.self_trade {
+                    SelfTrade::ExpireTaker if own => return traded,
+                    SelfTrade::ExpireMaker if own => {
+                        self.0.remove(i);
+                        continue;
+                    }
+                    SelfTrade::ExpireBoth if own => {
+                        self.0.remove(i);
+                        return traded;
+                    }
+                    SelfTrade::Decrement if own => {}
+                    _ => traded.push((id, both)),
+                }
+                rest -= both;
+                self.0[i].4 -= both;
+                if self.0[i].4.is_zero() {
+                    self.0.remove(i);
+                }
+            }
+            if rest > Qty::ZERO && matches!(order.tif, TimeInForce::Gtc | TimeInForce::PostOnly) {
+                self.0.push((order.id, order.owner, order.side, order.px, rest));
+            }
+            traded
+        }
+
+        fn state_hash(&self) -> u64 {
+            let mut hash = Digest::default();
+            for side in Side::BOTH {
+                let mut list: Vec<_> = self.0.iter().filter(|o| o.2 == side).collect();
+                list.sort_by_key(|o| -o.3.0 * side.sign());
+                for (id, _, _, px, qty) in list {
+                    hash.order(side, *px, *id, *qty);
+                }
+            }
+            hash.0
+        }
+    }
+
+    fn order() -> impl Strategy<Value = (u32, bool, i64, i64, TimeInForce, SelfTrade)> {
+        use SelfTrade::{Decrement, ExpireBoth, ExpireMaker, ExpireTaker, None};
+        use TimeInForce::{Fok, Gtc, Ioc, PostOnly};
+        let tif = prop::sample::select(vec![Gtc, Gtc, Gtc, Ioc, Fok, PostOnly]);
+        let own = prop::sample::select(vec![None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement]);
+        (0..4_u32, any::<bool>(), 95..105_i64, 1..20_i64, tif, own)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn agrees_with_its_twin(
+            tape in prop::collection::vec((order(), 0..10_u8, any::<prop::sample::Index>()), 1..300)
+        ) {
+            let (mut matcher, mut twin) = (Matcher::new(), Twin::default());
+            let mut handles: Vec<(u64, Handle)> = Vec::new();
+            let mut report = Report::default();
+            for (n, ((owner, buys, px, qty, tif, self_trade), what, pick)) in
+                tape.into_iter().enumerate()
+            {
+                report.clear();
+                let known = (!handles.is_empty()).then(|| handles[pick.index(handles.len())]);
+                match (what, known) {
+                    (0..2, Some((id, handle))) => {
+                        let gone = matcher.cancel(handle, &mut report).is_some();
+                        let before = twin.0.len();
+                        twin.0.retain(|o| o.0 != id);
+                        prop_assert_eq!(gone, twin.0.len() < before);
+                    }
+                    (2, Some((id, handle))) => {
+                        let done = matcher.reduce(handle, Qty(qty), &mut report);
+                        let place = twin.0.iter_mut().find(|o| o.0 == id && o.4 > Qty(qty));
+                        prop_assert_eq!(done, place.is_some());
+                        if let Some(place) = place {
+                            place.4 -= Qty(qty);
+                        }
+                    }
+                    _ => {
+                        let side = if buys { Side::Buy } else { Side::Sell };
+                        let id = n as u64 + 1;
+                        let order = Incoming {
+                            id,
+                            owner: Owner(owner),
+                            side,
+                            px: Px(px),
+                            qty: Qty(qty),
+                            tif,
+                            self_trade,
+                        };
+                        let outcome = matcher.submit(order, &mut report);
+                        let traded: Vec<_> = report
+                            .matches
+                            .iter()
+                            .filter(|m| m.traded)
+                            .map(|m| (m.maker_id, m.qty))
+                            .collect();
+                        prop_assert_eq!(traded, twin.submit(&order));
+                        if let End::Rests(handle) = outcome.end {
+                            handles.push((id, handle));
+                        }
+                    }
+                }
+                prop_assert_eq!(matcher.state_hash(), twin.state_hash());
+                for side in Side::BOTH {
+                    for level in matcher.levels(side) {
+                        let sum: Qty = twin.0.iter()
+                            .filter(|o| o.2 == side && o.3 == level.px)
+                            .map(|o| o.4)
+                            .sum();
+                        prop_assert_eq!(level.qty, sum);
+                        let crowd: Qty = twin.0.iter()
+                            .filter(|o| o.2 == side && o.3 == level.px && o.1 == Owner::POPULATION)
+                            .map(|o| o.4)
+                            .sum();
+                        prop_assert_eq!(matcher.crowd_at(side, level.px), crowd);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn cancels_of_the_crowd_come_from_behind_us_first() {
+        let (mut matcher, mut report) = (Matcher::new(), Report::default());
+        let order = |id, owner, qty| Incoming {
+            id,
+            owner: Owner(owner),
+            side: Side::Buy,
+            px: Px(100),
+            qty: Qty(qty),
+            tif: TimeInForce::Gtc,
+            self_trade: SelfTrade::None,
+        };
+        for incoming in [order(1, 0, 10), order(2, 1, 5), order(3, 0, 10)] {
+            matcher.submit(incoming, &mut report);
+        }
+        report.clear();
+        matcher.shrink_crowd(Side::Buy, Px(100), Qty(12), &mut report);
+        let change = LevelChange { side: Side::Buy, px: Px(100), qty: Qty(13) };
+        assert_eq!(report.levels, [change], "one change of the level");
+        report.clear();
+        let taker = Incoming { side: Side::Sell, ..order(4, 2, 9) };
+        matcher.submit(taker, &mut report);
+        let met: Vec<_> = report.matches.iter().map(|m| (m.maker_id, m.qty.0)).collect();
+        assert_eq!(met, [(1, 8), (2, 1)]);
     }
 }

@@ -120,6 +120,7 @@ impl Exchange {
                         book.shrink_crowd(side, px, now - qty, report);
                     });
                 } else if qty > now {
+                    self.make_way(market, side, px, out);
                     let order = self.crowd_order(side, px, qty - now, TimeInForce::Gtc);
                     self.execute(market, order, touched, out);
                 }
@@ -137,6 +138,20 @@ impl Exchange {
                 self.markets[usize::from(market.0)].halted = true;
                 out.push(Happening::TapeEnded { market, at: self.now });
             }
+        }
+    }
+
+    /// Crowds quote one market together: what they place never trades with what they left behind,
+    /// which leaves first.
+    fn make_way(&mut self, market: MarketId, side: Side, px: Px, out: &mut Vec<Happening>) {
+        let reached = |level: Px| (px.0 - level.0) * side.sign() >= 0;
+        let other = side.opposite();
+        let book = &self.markets[usize::from(market.0)].book;
+        let stale: Vec<_> = book.crowd_levels(other).take_while(|l| reached(l.px)).collect();
+        for level in stale {
+            self.with_report(market, out, |book, report| {
+                book.shrink_crowd(other, level.px, level.qty, report);
+            });
         }
     }
 

@@ -5,5 +5,6 @@ mod engine;
 mod exchange;
 mod live;
 mod market;
+mod matching;
 mod shared;
 mod venue_binance;
