@@ -1,1 +1,3 @@
 //! Where do time and bytes enter? Sockets, clocks, signals, the HTTP endpoints.
+
+pub mod exchange;

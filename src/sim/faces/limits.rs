@@ -125,6 +125,13 @@ impl Limits {
         *self.addresses.entry(ip).or_default().weight.at(now, &limit)
     }
 
+    /// Weight used in this minute by all addresses.
+    #[must_use]
+    pub fn total_used(&self, now: Ts) -> i64 {
+        let limit = self.weight;
+        self.addresses.values().map(|address| *address.weight.clone().at(now, &limit)).sum()
+    }
+
     /// Counts `orders[index] += amounts[index]`, or refuses when any interval is full.
     pub fn count_orders(
         &mut self,

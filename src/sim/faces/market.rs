@@ -149,7 +149,8 @@ impl MarketFace {
         MarketFace {
             id,
             lower: instrument.symbol.to_lowercase(),
-            price_scale: scales.unwrap_or_else(|| instrument.tick_size.scale()),
+            // Futures print at least two decimals, whatever the tick: precision is not the tick.
+            price_scale: decimals(instrument.tick_size).max(2),
             qty_scale: decimals(instrument.lot_size),
             instrument,
             batches,

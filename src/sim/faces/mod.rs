@@ -5,8 +5,12 @@ pub mod error;
 pub mod faults;
 pub mod json;
 pub mod limits;
+mod local;
 pub mod market;
 pub mod request;
 pub mod spot;
 pub mod streams;
+pub mod usdm;
 pub mod venue;
+
+pub use local::{LocalExchange, LocalParams, Reply};

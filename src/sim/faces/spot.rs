@@ -1,10 +1,13 @@
 //! Binance spot: REST, WebSocket API and market streams, as its documents of 2026 describe them.
 
 mod account;
-mod api;
+pub(super) mod api;
 mod public;
 mod trade;
 mod user;
+
+pub(super) use public::{aggregate, day_ticker, kline_row, stream_kline, stream_ticker};
+pub(super) use trade::{self_trade_word, status_word};
 
 use super::error::ApiError;
 use super::json::object;

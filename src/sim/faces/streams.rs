@@ -116,6 +116,12 @@ impl Hub {
         }
     }
 
+    /// Whether the connection is one of these.
+    #[must_use]
+    pub fn contains(&self, conn: ConnId) -> bool {
+        self.sessions.contains_key(&conn)
+    }
+
     /// All stream connections.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnId> {
