@@ -248,12 +248,13 @@ fn read_fees(product: Product, body: &str) -> Result<(Money, Money), Unreadable>
             let wire: wire::SpotCommission = json(body)?;
             let parts =
                 [Some(wire.standard_commission), wire.special_commission, wire.tax_commission];
-            let (mut maker, mut taker) = (Money::ZERO, Money::ZERO);
-            for part in parts.iter().flatten() {
-                let side = part.buyer.max(part.seller);
-                maker = maker.saturating_add(part.maker).saturating_add(side);
-                taker = taker.saturating_add(part.taker).saturating_add(side);
-            }
+            let sum = |rate: fn(&wire::CommissionRates) -> Money| {
+                let rates = parts.iter().flatten().map(rate);
+                rates.fold(Money::ZERO, Money::saturating_add)
+            };
+            let side = sum(|part| part.buyer).max(sum(|part| part.seller));
+            let maker = sum(|part| part.maker).saturating_add(side);
+            let taker = sum(|part| part.taker).saturating_add(side);
             Ok((maker, taker))
         }
         Product::UsdM => {
