@@ -1,7 +1,5 @@
 //! The exchange's words to ours: decimals to ticks and lots, payloads to events.
 
-use std::borrow::Cow;
-
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -442,11 +440,7 @@ pub(super) fn status(text: &str) -> Result<OrderStatus, Unreadable> {
     })
 }
 
-pub(super) fn spot_balance(
-    asset: &Cow<'_, str>,
-    free: &str,
-    locked: &str,
-) -> Result<Balance, Unreadable> {
+pub(super) fn spot_balance(asset: &str, free: &str, locked: &str) -> Result<Balance, Unreadable> {
     Ok(Balance { asset: Asset::new(asset), free: money(free)?, locked: money(locked)? })
 }
 

@@ -203,6 +203,22 @@ impl Session {
                 self.connect(kind, Span::ZERO, now, out);
             }
         }
+        self.open_account(now, out);
+    }
+
+    /// The account's general rates, where the fees of a symbol could not be had.
+    pub(super) fn fees_of_account(
+        &mut self,
+        rates: Option<&wire::CommissionRates>,
+        out: &mut Outbox,
+    ) {
+        let Some(rates) = rates else { return };
+        let side = rates.buyer.max(rates.seller);
+        let (maker, taker) = (rates.maker.saturating_add(side), rates.taker.saturating_add(side));
+        for market in self.markets.iter_mut().filter(|market| !market.fees_known) {
+            market.fees_known = true;
+            out.events.push(Event::Fees { instrument: market.id, maker, taker });
+        }
     }
 
     /// Ask for the account's fees on one symbol.
@@ -227,6 +243,7 @@ impl Session {
         match body.and_then(|body| read_fees(product, body)) {
             Ok((maker, taker)) => {
                 self.fee_failures = 0;
+                self.markets[slot].fees_known = true;
                 let instrument = self.markets[slot].id;
                 out.events.push(Event::Fees { instrument, maker, taker });
                 self.timers.insert(Timer::Fees(slot), now + REFRESH);
