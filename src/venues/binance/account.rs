@@ -44,12 +44,28 @@ impl Session {
             self.ask_fees(slot, now, out);
             self.arm(slot, now, out);
         }
-        self.open_user(now, out);
         if self.params.product == Product::UsdM {
             self.ask_mode(now, out);
         }
         for action in std::mem::take(&mut self.deferred) {
             self.encode_action(now, &action, out);
+        }
+        self.open_account(now, out);
+    }
+
+    /// The account can be read once the clock is known, to sign, and every symbol is, to decode:
+    /// an order event of a symbol whose scales are not known yet would be lost.
+    pub(super) fn account_readable(&self) -> bool {
+        self.clock.offset().is_some() && self.markets.iter().all(|market| market.resolved)
+    }
+
+    /// Open the user stream and read the account if that was asked for, as soon as both can be.
+    pub(super) fn open_account(&mut self, now: Ts, out: &mut Outbox) {
+        if !self.account_readable() {
+            return;
+        }
+        if !self.link(LinkKind::User).wanted {
+            self.open_user(now, out);
         }
         if self.reconcile_again {
             self.reconcile(now, out);

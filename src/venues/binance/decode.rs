@@ -1,7 +1,5 @@
 //! The exchange's words to ours: decimals to ticks and lots, payloads to events.
 
-use std::borrow::Cow;
-
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -33,18 +31,30 @@ impl Scale {
 
     /// The number of steps; `None` when it is no decimal or no whole multiple.
     pub(super) fn whole(&self, text: &str) -> Option<i64> {
+        self.count(text).and_then(|(steps, exact)| exact.then_some(steps))
+    }
+
+    /// The number of whole steps within an amount of zero or more; one for what is less than one
+    /// but not nothing. Public books hold old orders that are finer than today's lot.
+    fn within(&self, text: &str) -> Option<i64> {
+        match self.count(text)? {
+            (steps, exact) if steps > 0 || (steps == 0 && exact) => Some(steps),
+            (0, false) if !text.starts_with('-') => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Whole steps towards zero, and whether nothing was cut off.
+    fn count(&self, text: &str) -> Option<(i64, bool)> {
         let (sign, digits) = match text.strip_prefix('-') {
             Some(rest) => (-1, rest),
             None => (1, text),
         };
-        let mut units: i64 = 0;
+        let (mut units, mut exact, mut any): (i64, bool, bool) = (0, true, false);
         let mut after: Option<u32> = None;
-        let mut any = false;
         for byte in digits.bytes() {
             match (byte, after) {
-                // Digits finer than the step are allowed only when they are zero.
-                (b'0', Some(places)) if places >= self.decimals => {}
-                (b'0'..=b'9', Some(places)) if places >= self.decimals => return None,
+                (b'0'..=b'9', Some(places)) if places >= self.decimals => exact &= byte == b'0',
                 (b'0'..=b'9', _) => {
                     units = units.checked_mul(10)?.checked_add(i64::from(byte - b'0'))?;
                     after = after.map(|places| places + 1);
@@ -53,7 +63,7 @@ impl Scale {
                     after = Some(0);
                     continue;
                 }
-                _ => return self.whole_unusual(text),
+                _ => return self.count_unusual(text),
             }
             any = true;
         }
@@ -62,14 +72,13 @@ impl Scale {
         }
         let missing = self.decimals - after.unwrap_or(0).min(self.decimals);
         let units = units.checked_mul(10_i64.checked_pow(missing)?)?;
-        (units % self.mantissa == 0).then(|| sign * (units / self.mantissa))
+        Some((sign * (units / self.mantissa), exact && units % self.mantissa == 0))
     }
 
     /// Exponents and whatever else a decimal may look like.
-    fn whole_unusual(&self, text: &str) -> Option<i64> {
-        let value = Decimal::from_scientific(text).ok()?;
-        let count = value.checked_div(self.step)?;
-        if count.fract().is_zero() { count.to_i64() } else { None }
+    fn count_unusual(&self, text: &str) -> Option<(i64, bool)> {
+        let count = Decimal::from_scientific(text).ok()?.checked_div(self.step)?;
+        Some((count.trunc().to_i64()?, count.fract().is_zero()))
     }
 }
 
@@ -134,7 +143,15 @@ impl Listing {
     }
 
     fn level(&self, px: &str, qty: &str) -> Result<Level, Unreadable> {
-        Ok(Level { px: self.px(px)?, qty: self.qty(qty)? })
+        Ok(Level { px: self.px(px)?, qty: self.public_qty(qty)? })
+    }
+
+    /// A quantity of somebody else's, in whole lots.
+    fn public_qty(&self, text: &str) -> Result<Qty, Unreadable> {
+        self.qty
+            .within(text)
+            .map(Qty)
+            .ok_or_else(|| format!("quantity {text:?} of {} is no amount", self.instrument.symbol))
     }
 
     pub(super) fn ticker(
@@ -159,7 +176,7 @@ impl Listing {
         Ok(Some(Trade {
             instrument: self.id(),
             px: self.px(wire.p)?,
-            qty: self.qty(wire.q)?,
+            qty: self.public_qty(wire.q)?,
             aggressor: if wire.m { Side::Sell } else { Side::Buy },
             trade_id,
             at: Ts::from_ms(wire.time),
@@ -423,11 +440,7 @@ pub(super) fn status(text: &str) -> Result<OrderStatus, Unreadable> {
     })
 }
 
-pub(super) fn spot_balance(
-    asset: &Cow<'_, str>,
-    free: &str,
-    locked: &str,
-) -> Result<Balance, Unreadable> {
+pub(super) fn spot_balance(asset: &str, free: &str, locked: &str) -> Result<Balance, Unreadable> {
     Ok(Balance { asset: Asset::new(asset), free: money(free)?, locked: money(locked)? })
 }
 
@@ -475,5 +488,16 @@ mod tests {
         assert_eq!(scale("10").whole("125"), None);
         assert_eq!(scale("0.00000001").whole("8446744073.70955161"), Some(844_674_407_370_955_161));
         assert!(Scale::new(Money::ZERO).is_none());
+        for (text, want) in [
+            ("25.42618900", Some(2542)),
+            ("0.00900000", Some(1)),
+            ("0.00000000", Some(0)),
+            ("1e-3", Some(1)),
+            ("-1", None),
+            ("-0.001", None),
+            ("x", None),
+        ] {
+            assert_eq!(cent.within(text), want, "{text:?}");
+        }
     }
 }

@@ -74,15 +74,15 @@ pub(super) fn fate(product: Product, reply: &Reply) -> Fate<'_> {
             }
             _ => Fate::Done(&http.body),
         },
-        418 | 429 => Fate::Refused(throttled(http, error.unwrap_or_default())),
+        418 | 429 => Fate::Refused(throttled(http, &error.unwrap_or_default())),
         _ => match error {
-            Some(error) => judge(product, http.status, error),
+            Some(error) => judge(product, http.status, &error),
             None => Fate::Unknown(format!("status {}: {}", http.status, excerpt(&http.body))),
         },
     }
 }
 
-fn throttled(http: &HttpReply, error: ApiError) -> Refusal {
+fn throttled(http: &HttpReply, error: &ApiError) -> Refusal {
     let code = error.code.unwrap_or(0);
     let told = http.retry_after_s.map(|s| Span::from_s(i64::from(s)));
     let block = match (http.status, code) {
@@ -109,7 +109,7 @@ fn banned_until(msg: &str) -> Option<i64> {
     digits[..end].parse().ok()
 }
 
-fn judge(product: Product, status: u16, error: ApiError) -> Fate<'static> {
+fn judge(product: Product, status: u16, error: &ApiError) -> Fate<'static> {
     let code = error.code.unwrap_or(0);
     let text = words(status, code, &error.msg);
     let refused = |class| Fate::Refused(Refusal { class, code, text: text.clone(), block: None });

@@ -203,6 +203,22 @@ impl Session {
                 self.connect(kind, Span::ZERO, now, out);
             }
         }
+        self.open_account(now, out);
+    }
+
+    /// The account's general rates, where the fees of a symbol could not be had.
+    pub(super) fn fees_of_account(
+        &mut self,
+        rates: Option<&wire::CommissionRates>,
+        out: &mut Outbox,
+    ) {
+        let Some(rates) = rates else { return };
+        let side = rates.buyer.max(rates.seller);
+        let (maker, taker) = (rates.maker.saturating_add(side), rates.taker.saturating_add(side));
+        for market in self.markets.iter_mut().filter(|market| !market.fees_known) {
+            market.fees_known = true;
+            out.events.push(Event::Fees { instrument: market.id, maker, taker });
+        }
     }
 
     /// Ask for the account's fees on one symbol.
@@ -227,6 +243,7 @@ impl Session {
         match body.and_then(|body| read_fees(product, body)) {
             Ok((maker, taker)) => {
                 self.fee_failures = 0;
+                self.markets[slot].fees_known = true;
                 let instrument = self.markets[slot].id;
                 out.events.push(Event::Fees { instrument, maker, taker });
                 self.timers.insert(Timer::Fees(slot), now + REFRESH);
@@ -248,12 +265,13 @@ fn read_fees(product: Product, body: &str) -> Result<(Money, Money), Unreadable>
             let wire: wire::SpotCommission = json(body)?;
             let parts =
                 [Some(wire.standard_commission), wire.special_commission, wire.tax_commission];
-            let (mut maker, mut taker) = (Money::ZERO, Money::ZERO);
-            for part in parts.iter().flatten() {
-                let side = part.buyer.max(part.seller);
-                maker = maker.saturating_add(part.maker).saturating_add(side);
-                taker = taker.saturating_add(part.taker).saturating_add(side);
-            }
+            let sum = |rate: fn(&wire::CommissionRates) -> Money| {
+                let rates = parts.iter().flatten().map(rate);
+                rates.fold(Money::ZERO, Money::saturating_add)
+            };
+            let side = sum(|part| part.buyer).max(sum(|part| part.seller));
+            let maker = sum(|part| part.maker).saturating_add(side);
+            let taker = sum(|part| part.taker).saturating_add(side);
             Ok((maker, taker))
         }
         Product::UsdM => {

@@ -119,6 +119,8 @@ struct Market {
     book: Book,
     /// The dead-man switch holds until then.
     armed_until: Option<Ts>,
+    /// Fees have been told.
+    fees_known: bool,
     /// Newest trade id of a complete account reading.
     last_trade: Option<u64>,
     /// Venue time from which trades are asked for while there is no id.
@@ -189,6 +191,8 @@ enum Timer {
     KeepAlive,
     Subscribe,
     DeadMan(usize),
+    OrderWindow,
+    WeightWindow,
     Life(LinkKind),
     Silence(LinkKind),
 }
@@ -248,6 +252,7 @@ impl Session {
             resolved: false,
             book: Book::default(),
             armed_until: None,
+            fees_known: false,
             last_trade: None,
             trades_since_ms: None,
         };
@@ -443,9 +448,23 @@ impl Session {
             }
         }
         if self.usage != before {
-            let (venue, usage) = (self.params.venue, self.usage);
-            out.events.push(Event::Budget { venue, usage });
+            self.tell_budget(out);
+            // The venue counts in windows of wall-clock time and says nothing when one ends.
+            let order_window = self.window_end(now, 10_000).max(self.orders_blocked_until);
+            self.timers.insert(Timer::OrderWindow, order_window);
+            self.timers.insert(Timer::WeightWindow, self.window_end(now, 60_000));
         }
+    }
+
+    fn tell_budget(&self, out: &mut Outbox) {
+        let (venue, usage) = (self.params.venue, self.usage);
+        out.events.push(Event::Budget { venue, usage });
+    }
+
+    /// When the venue's running window of that many milliseconds ends, on our clock.
+    fn window_end(&self, now: Ts, window_ms: i64) -> Ts {
+        let left = window_ms - self.venue_ms(now).rem_euclid(window_ms);
+        now + Span::from_ms(left)
     }
 
     fn dispatch(
@@ -588,6 +607,14 @@ impl Session {
                 self.reconnect(LinkKind::User, now, "no answer to the subscription", out);
             }
             Timer::DeadMan(slot) => self.arm(slot, now, out),
+            Timer::OrderWindow => {
+                self.usage.orders_used = 0;
+                self.tell_budget(out);
+            }
+            Timer::WeightWindow => {
+                self.usage.weight_used = 0;
+                self.tell_budget(out);
+            }
             Timer::Life(kind) => self.reconnect(kind, now, "renewed before the 24 h limit", out),
             Timer::Silence(kind) => self.check_silence(kind, now, out),
         }

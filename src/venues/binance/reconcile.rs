@@ -53,7 +53,7 @@ pub(super) enum Part {
 impl Session {
     /// Begin a reading; if one runs, another follows it.
     pub(super) fn reconcile(&mut self, now: Ts, out: &mut Outbox) {
-        if self.clock.offset().is_none() || self.round.is_some() {
+        if !self.account_readable() || self.round.is_some() {
             self.reconcile_again = true;
             return;
         }
@@ -216,6 +216,7 @@ impl Session {
                     let text = format!("the account at {} may not trade", self.params.name);
                     self.fail(RejectClass::Auth, text, out);
                 }
+                self.fees_of_account(wire.commission_rates.as_ref(), out);
                 let read = |row: &wire::SpotBalance<'_>| {
                     decode::spot_balance(&row.asset, row.free, row.locked)
                 };
@@ -301,8 +302,10 @@ impl Session {
         for fill in ownerless {
             round.ownerless.entry((slot, fill.venue_order_id)).or_default().push(fill);
         }
-        if let Some(newest) = newest {
-            round.newest.insert(slot, newest);
+        if let Some(newest) = newest
+            && round.newest.insert(slot, newest).is_some_and(|before| before >= newest)
+        {
+            return Err("the pages of trades do not go on".to_owned());
         }
         if rows.len() >= TRADES_PAGE {
             self.ask_trades(slot, now, out);

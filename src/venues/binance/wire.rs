@@ -399,6 +399,7 @@ pub struct TradeRow<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct SpotAccount<'a> {
     pub can_trade: Option<bool>,
+    pub commission_rates: Option<CommissionRates>,
     #[serde(borrow)]
     pub balances: Vec<SpotBalance<'a>>,
 }
