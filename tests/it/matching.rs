@@ -334,6 +334,23 @@ fn funding_moves_money_from_longs_to_shorts() {
 }
 
 #[test]
+fn balances_are_told_when_they_change_and_only_then() {
+    let mut s = stage();
+    let balances =
+        |s: &Stage| s.news.iter().filter(|h| matches!(h, Happening::Balances { .. })).count();
+    s.gtc(ANN, PERP, Side::Sell, 600_000, 10);
+    assert_eq!(balances(&s), 0, "an order moves no futures money");
+    s.place(BOB, PERP, Side::Buy, limit(600_000, 10, TimeInForce::Gtc)).unwrap();
+    assert_eq!(balances(&s), 2, "both paid a fee");
+    s.gtc(ANN, SPOT, Side::Buy, 6_000_000, 1_000);
+    let Some(Happening::Balances { account, wallet, changed, .. }) = s.news.last() else {
+        panic!("{:?}", s.news.last());
+    };
+    assert_eq!((*account, *wallet, changed.len()), (ANN, Wallet::Spot, 1));
+    assert_eq!(changed[0].locked, Money::from(600));
+}
+
+#[test]
 fn depth_happenings_rebuild_the_book() {
     let mut exchange = calibration::market(5, Ts(1_000_000_000_000));
     let mut news = Vec::new();
