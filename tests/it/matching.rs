@@ -586,3 +586,24 @@ fn the_insurance_fund_is_no_trader() {
     let prints = s.news.iter().filter(|h| matches!(h, Happening::Trade(_))).count();
     assert_eq!((prints, s.exchange.tape_faults(SPOT).unwrap().foreign), (1, 1));
 }
+
+#[test]
+fn a_print_that_the_book_already_shows_does_not_use_up_the_queue_again() {
+    let snapshot = r#"{"lastUpdateId":10,"bids":[["100.00","1.0"]],"asks":[["100.01","1.0"]]}"#;
+    let late = print(1_110, "100.00", "0.6", true);
+    let late = late.replace("\"T\":1723161254110", "\"T\":1723161254050");
+    assert!(late.contains("1723161254050"), "{late}");
+    let lines = vec![
+        format!("{} {snapshot}", 1_723_161_253_000_u64),
+        diff(1_100, 11, 11, r#"[["100.00","0.4"]]"#, "[]"),
+        late,
+        print(1_200, "100.00", "0.3", true),
+        print(1_300, "100.00", "0.15", true),
+    ];
+    let mut s = spot_tape(lines, 1.0);
+    let ours = s.gtc(ANN, SPOT, Side::Buy, 10_000, 10_000);
+    for (ms, filled) in [(1_150, 0), (1_250, 0), (1_350, 5_000)] {
+        s.exchange.advance(Ts(1_700_000_000_000_000_000) + Span::from_ms(ms), &mut s.news);
+        assert_eq!(s.status(ANN, SPOT, ours).1, Qty(filled), "after {ms} ms");
+    }
+}
