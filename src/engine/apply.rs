@@ -13,6 +13,8 @@ const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
 const REFUSAL_PAUSE: Span = Span::from_ms(1000);
 /// Pause between two new snapshots of a book that has thinned out.
 const RESYNC_PAUSE: Span = Span::from_s(60);
+/// Pause before the account is read after a message that could not be.
+const GARBLED_PAUSE: Span = Span::from_s(1);
 /// Longest pause after refusals.
 const REFUSAL_PAUSE_MAX: Span = Span::from_s(30);
 
@@ -69,6 +71,10 @@ impl Engine {
             }
             Event::Garbled { venue, text } => {
                 self.counts.garbled += 1;
+                // It may have been news of an order: the account will tell.
+                let soon = self.now + GARBLED_PAUSE;
+                let session = &mut self.venues[venue.index()];
+                session.ask_at = session.ask_at.min(soon);
                 out.push(Action::Note(Note::Garbled { venue: *venue, text: text.clone() }));
             }
             Event::Control(control) => self.on_control(control, out),

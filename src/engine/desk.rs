@@ -37,7 +37,7 @@ pub(super) struct Desk {
     pub(super) traded_at: Ts,
     /// Held now, in base: balance of a spot asset, position of a perpetual.
     pub(super) held_base: Money,
-    /// The venue's time of our last fill.
+    /// When our last fill arrived.
     pub(super) filled_at: Ts,
     /// Lots and cash; flat means on target.
     pub(super) position: Position,
@@ -187,7 +187,7 @@ impl Desk {
         };
         let base_fee = if fill.fee_asset == instrument.base { fill.fee } else { Money::ZERO };
         self.held_base += instrument.quantity(fill.qty.signed(fill.side)) - base_fee;
-        self.filled_at = self.filled_at.max(fill.at);
+        self.filled_at = now;
         if let Some(touch) = self.book.touch() {
             self.attribution.mark(now, touch.mid_half_ticks());
         }
