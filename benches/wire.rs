@@ -105,7 +105,7 @@ fn answer(mut stream: TcpStream, arrived: &Sender<Instant>) {
 }
 
 /// The floor: read a frame, send the fixed request.
-fn floor_client(ws: String, order: String) {
+fn floor_client(ws: &str, order: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true);
@@ -114,7 +114,7 @@ fn floor_client(ws: String, order: String) {
         let (mut socket, _) = tokio_tungstenite::connect_async(ws).await.unwrap();
         while let Some(Ok(message)) = socket.next().await {
             if message.is_text() {
-                let request = client.post(&order).header("x-mbx-apikey", "key");
+                let request = client.post(order).header("x-mbx-apikey", "key");
                 request.send().await.unwrap().bytes().await.unwrap();
             }
         }
@@ -188,7 +188,7 @@ fn main() {
     let dir = std::env::temp_dir().join(format!("evenkeel-wire-{}", std::process::id()));
     let venue = Venue::open();
     let (ws, order) = (venue.ws_url(), venue.order_url());
-    std::thread::spawn(move || floor_client(ws, order));
+    std::thread::spawn(move || floor_client(&ws, &order));
     let mut floor_socket = venue.accept();
     let thin = Thin { ws: venue.ws_url(), order: venue.order_url(), count: 0 };
     let handle = evenkeel_client(&dir, Box::new(thin), Engine::new(engine::Params::default()));
@@ -196,11 +196,17 @@ fn main() {
 
     let (mut floor, mut ours) = (Vec::new(), Vec::new());
     for sample in 0..samples + 100 {
-        let (a, b) = (venue.tick(&mut floor_socket, TICK), {
+        let tick = |socket: &mut WebSocket<TcpStream>| {
             std::thread::sleep(PAUSE);
-            venue.tick(&mut our_socket, TICK)
-        });
-        std::thread::sleep(PAUSE);
+            venue.tick(socket, TICK)
+        };
+        // In turn, so that neither always comes first.
+        let (a, b) = if sample % 2 == 0 {
+            (tick(&mut floor_socket), tick(&mut our_socket))
+        } else {
+            let b = tick(&mut our_socket);
+            (tick(&mut floor_socket), b)
+        };
         // The first hundred warm connections and caches.
         if sample >= 100 {
             floor.push(a);
