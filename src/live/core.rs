@@ -97,6 +97,9 @@ pub(super) struct Driver {
     chores_due: Instant,
     last_poll: Instant,
     inbox: Vec<Event>,
+    /// What the running step was given; what is found here after a panic is what caused it.
+    stepping: Vec<Event>,
+    stepped_at: Ts,
     frames: Vec<(usize, Frame)>,
     out: Outbox,
     records: Vec<Record>,
@@ -136,6 +139,8 @@ impl Driver {
             chores_due: now,
             last_poll: now,
             inbox: Vec::new(),
+            stepping: Vec::new(),
+            stepped_at: Ts::default(),
             frames: Vec::new(),
             out: Outbox::default(),
             records: Vec::new(),
@@ -372,9 +377,10 @@ impl Driver {
     }
 
     fn step(&mut self, now: Ts) {
-        let inbox = mem::take(&mut self.inbox);
+        self.stepping = mem::take(&mut self.inbox);
+        self.stepped_at = now;
         let mut actions = Vec::new();
-        self.engine.step(now, &inbox, &mut actions);
+        self.engine.step(now, &self.stepping, &mut actions);
         for action in &actions {
             let venue = match action {
                 Action::Place(order) => self.venue_of(order.instrument),
@@ -394,6 +400,7 @@ impl Driver {
         }
         self.seq += 1;
         self.parts.metrics.steps.inc();
+        let inbox = mem::take(&mut self.stepping);
         self.records.push(Record { seq: self.seq, now, inbox, actions });
     }
 
@@ -465,8 +472,14 @@ impl Driver {
         }
     }
 
-    /// Let the observers finish.
-    pub(super) fn finish(self, patience: Duration) {
+    /// Let the observers finish; after a panic, with the record of the step that did not end.
+    pub(super) fn finish(mut self, patience: Duration) {
+        let inbox = mem::take(&mut self.stepping);
+        if !inbox.is_empty() {
+            let (seq, now) = (self.seq + 1, self.stepped_at);
+            self.records.push(Record { seq, now, inbox, actions: Vec::new() });
+        }
+        self.tell_observers();
         self.parts.observers.finish(patience);
     }
 }

@@ -186,7 +186,7 @@ where
     ))
 }
 
-/// A listener that accepts, reads and never answers; sends each first line to the test.
+/// A listener that accepts, reads and never answers; hands each request to the test.
 fn mute() -> (SocketAddr, Receiver<String>) {
     let (listener, address) = listener();
     let (lines, heard) = channel();
@@ -197,7 +197,7 @@ fn mute() -> (SocketAddr, Receiver<String>) {
             let mut buffer = [0; 4096];
             let count = stream.read(&mut buffer).unwrap_or(0);
             let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
-            drop(lines.send(text.lines().next().unwrap_or_default().to_owned()));
+            drop(lines.send(text));
             kept.push(stream);
         }
     });
@@ -287,7 +287,10 @@ fn an_unanswered_request_is_lost_and_never_sent_again() {
     });
     let Err(NoReply::Lost(why)) = run.wait_reply(1).outcome else { panic!("not lost") };
     assert!(why.contains("no reply in time") && !why.contains("signature"), "{why}");
-    assert!(heard.recv_timeout(PATIENCE).unwrap().starts_with("POST /order"));
+    let request = heard.recv_timeout(PATIENCE).unwrap();
+    assert!(request.starts_with("POST /order?signature=abc HTTP/1.1"), "{request}");
+    // Front ends of venues answer 411 to a POST without a length.
+    assert!(request.contains("content-length: 0"), "{request}");
     run.stop();
     assert!(heard.try_recv().is_err(), "sent twice");
 }
@@ -489,6 +492,25 @@ fn plain_websockets_to_others_are_refused_without_telling_the_url() {
     });
     let why = run.wait_closed();
     assert!(why.contains("plain ws") && !why.contains("listen-key"), "{why}");
+    run.stop();
+}
+
+#[test]
+fn market_data_that_waited_out_a_standstill_is_not_traded_on() {
+    let address = websocket(|mut socket| async move {
+        drop(socket.send(Message::Text("tick".into())).await);
+        while socket.recv().await.is_some() {}
+    });
+    let mut params = params();
+    params.stall = Duration::from_millis(200);
+    let run = start(params, move |saw, out| match saw {
+        Saw::Started => out.frames.push(connect(format!("ws://{address}/ws"))),
+        // Stands still, as a stopped process or a paused host would.
+        Saw::Text(_) => std::thread::sleep(Duration::from_millis(300)),
+        _ => {}
+    });
+    let why = run.wait_closed();
+    assert!(why.starts_with("this process stood still"), "{why}");
     run.stop();
 }
 
