@@ -178,14 +178,16 @@ impl Driver {
         self.turn(batch.now);
         if mem::take(&mut self.http_sent) {
             self.launch(batch.now).await;
-            if mem::take(&mut self.order_sent) && batch.frames {
-                metrics::record(&mut self.latency, batch.at.elapsed().as_nanos());
-            }
+        }
+        // Connections write now. Without this, a flood of frames would also keep replies away.
+        tokio::task::yield_now().await;
+        if mem::take(&mut self.order_sent) && batch.frames {
+            metrics::record(&mut self.latency, batch.at.elapsed().as_nanos());
         }
         self.tell_observers();
     }
 
-    /// Start the requests of this turn and let their connections write.
+    /// Start the requests of this turn, up to handing them to their connections.
     async fn launch(&mut self, now: Ts) {
         poll_fn(|cx| {
             // What has landed meanwhile is fed at once and waits for the next turn.
@@ -195,7 +197,6 @@ impl Driver {
             Poll::Ready(())
         })
         .await;
-        tokio::task::yield_now().await;
     }
 
     // ---- taking in ----
@@ -432,7 +433,9 @@ impl Driver {
                     }
                 }
                 Frame::Connect { link, url, after } => {
-                    self.link(venue, link).1.connect(url, after.to_std());
+                    let (_, socket, metrics) = self.link(venue, link);
+                    socket.connect(url, after.to_std());
+                    metrics.left();
                 }
                 Frame::Close { link } => {
                     let (_, socket, metrics) = self.link(venue, link);

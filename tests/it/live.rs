@@ -379,6 +379,27 @@ fn redirects_are_handed_over_and_not_followed() {
     run.stop();
 }
 
+#[test]
+fn a_flood_of_frames_keeps_neither_replies_nor_commands_away() {
+    let talk = |mut socket: WebSocket| async move {
+        let tick = "x".repeat(200);
+        while socket.send(Message::Text(tick.clone().into())).await.is_ok() {}
+    };
+    let flood = websocket(talk);
+    let address = venue(Router::new().route("/order", any(|| async { "done" })));
+    let mut flooded = false;
+    let run = start(params(), move |saw, out| match saw {
+        Saw::Started => out.frames.push(connect(format!("ws://{flood}/ws"))),
+        Saw::Text(_) if !flooded => {
+            flooded = true;
+            out.frames.push(request(1, format!("http://{address}/order"), Urgency::Order));
+        }
+        _ => {}
+    });
+    assert_eq!(run.wait_reply(1).outcome.unwrap().body, "done");
+    run.stop();
+}
+
 // ---- links ----
 
 #[test]
