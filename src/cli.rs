@@ -1,1 +1,309 @@
 //! Commands and their arguments.
+
+mod ask;
+mod check;
+mod demo;
+mod exchange;
+mod journal;
+mod panic;
+mod run;
+mod table;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{ConfigError, Loaded, Secrets, Settings};
+use crate::domain::Money;
+
+/// How a process ends; a supervisor decides by it whether to start it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: flat and clean, or the question was answered.
+    Clean,
+    /// 1: the question could not be asked or answered (no daemon, refused token).
+    Failed,
+    /// 2: configuration or arguments.
+    Config,
+    /// 3: keys or permissions.
+    Keys,
+    /// 4: halted for safety, flat.
+    SafetyHaltFlat,
+    /// 5: stopped with orders or positions possibly left.
+    MaybeLeft,
+    /// 6: another instance holds the lock.
+    Locked,
+    /// 70: a bug of ours.
+    Bug,
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Clean => 0,
+            Exit::Failed => 1,
+            Exit::Config => 2,
+            Exit::Keys => 3,
+            Exit::SafetyHaltFlat => 4,
+            Exit::MaybeLeft => 5,
+            Exit::Locked => 6,
+            Exit::Bug => 70,
+        }
+    }
+}
+
+/// A live market maker that keeps its inventory on an even keel.
+#[derive(Debug, Parser)]
+#[command(name = "evenkeel", version, about, after_help = EXIT_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_HELP: &str = "Exit codes: 0 flat and clean, 1 no answer from the daemon, 2 \
+    configuration or arguments, 3 keys or permissions, 4 safety halt (flat), 5 orders or \
+    positions may be left, 6 another instance holds the lock, 70 a bug of ours.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Local exchange, bot and dashboard in one process: no key, no network, ends by itself
+    Demo(DemoArgs),
+    /// The daemon against the venues of a configuration
+    Run(ConfigArg),
+    /// Validate a configuration, show what it resolves to and what it would quote
+    Check(CheckArgs),
+    /// The local exchange alone
+    Exchange(ConfigArg),
+    /// State, reasons, prices and inventory of a running daemon
+    Status(AskArgs),
+    /// Working orders of a running daemon
+    Orders(AskArgs),
+    /// Positions and exposure of a running daemon
+    Positions(AskArgs),
+    /// Fills, fees and profit of a running daemon
+    Ledger(AskArgs),
+    /// Pull quotes until resumed; hedging goes on
+    Pause(AskArgs),
+    /// Quote again; also ends a latched halt
+    Resume(AskArgs),
+    /// Read the configuration again and apply what may change while running
+    Reload(AskArgs),
+    /// Cancel everything, verified, and stay halted
+    Kill(KillArgs),
+    /// A fresh process with only the keys: cancel all of our orders on every venue, verified
+    Panic(ConfigArg),
+    /// The record of what was intended, sent and learnt
+    Journal(journal::JournalArgs),
+}
+
+/// A configuration file.
+#[derive(Debug, Args)]
+pub struct ConfigArg {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How long to run, such as 60s, 5m or 1h; 0 runs until Ctrl-C
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub lasts: Duration,
+    /// What the market's randomness comes from
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Market seconds a second of the clock
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    pub speed: f64,
+    /// Recorded books and trades to use as the market instead of the synthetic one
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub replay: Vec<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Also ask the venues: clock, key permissions, filters, fees
+    #[arg(long)]
+    pub online: bool,
+    /// The price, quote per base, at which to show what would be quoted
+    #[arg(long, value_name = "PRICE", default_value = "60000", value_parser = price)]
+    pub price: Money,
+}
+
+/// Where a running daemon is, and how to show its answer.
+#[derive(Debug, Args)]
+pub struct AskArgs {
+    /// The daemon's configuration: its state directory says where it answers
+    #[arg(long, value_name = "FILE", required_unless_present = "address")]
+    pub config: Option<PathBuf>,
+    /// Where the daemon answers, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub address: Option<SocketAddr>,
+    /// JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kill`.
+#[derive(Debug, Args)]
+pub struct KillArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Close positions as well
+    #[arg(long)]
+    flatten: bool,
+}
+
+/// Everything the binary does.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => {
+            let asked = !help.use_stderr();
+            // Nothing is left to do when the terminal is gone.
+            let _unprintable = help.print();
+            return ExitCode::from(if asked { 0 } else { Exit::Config.code() });
+        }
+    };
+    let outcome = std::panic::catch_unwind(|| dispatch(&cli.command));
+    ExitCode::from(outcome.unwrap_or(Exit::Bug).code())
+}
+
+fn dispatch(command: &Command) -> Exit {
+    match command {
+        Command::Demo(args) => demo::demo(args),
+        Command::Run(args) => run::run(&args.config),
+        Command::Check(args) => check::check(args),
+        Command::Exchange(args) => exchange::exchange(&args.config),
+        Command::Status(args) => ask::read(args, None),
+        Command::Orders(args) => ask::read(args, Some("orders")),
+        Command::Positions(args) => ask::read(args, Some("positions")),
+        Command::Ledger(args) => ask::read(args, Some("ledger")),
+        Command::Pause(args) => ask::act(args, "pause", String::new()),
+        Command::Resume(args) => ask::act(args, "resume", String::new()),
+        Command::Reload(args) => ask::act(args, "reload", String::new()),
+        Command::Kill(KillArgs { ask, flatten }) => {
+            ask::act(ask, "kill", format!(r#"{{"flatten":{flatten}}}"#))
+        }
+        Command::Panic(args) => panic::panic(&args.config),
+        Command::Journal(args) => journal::journal(args),
+    }
+}
+
+/// Read a configuration with its secrets, or say everything that is wrong and how to leave.
+fn load_with_secrets(path: &std::path::Path) -> Result<(Loaded<Settings>, Secrets), Exit> {
+    let loaded = crate::config::load(path).map_err(|error| complain(&error, Exit::Config))?;
+    match crate::config::read_secrets(&loaded.settings) {
+        Ok(secrets) => Ok((loaded, secrets)),
+        Err(problems) => Err(complain(&ConfigError { file: loaded.file, problems }, Exit::Keys)),
+    }
+}
+
+/// Tell the operator on standard error.
+fn complain(text: &impl std::fmt::Display, exit: Exit) -> Exit {
+    let text = text.to_string();
+    // Nothing is left to do when the terminal is gone.
+    let _unprintable = writeln!(std::io::stderr(), "evenkeel: {}", text.trim_end());
+    exit
+}
+
+/// Answer on standard output; a reader that has gone away is no error.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _unprintable = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A runtime for commands that talk.
+fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| complain(&format!("no threads to run on: {error}"), Exit::Failed))
+}
+
+/// A time such as `60s`, `5m`, `1h`, `250ms` or `0`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong =
+        || format!("{text:?} is no time; allowed is 0 or a whole number with ms, s, m or h");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit_ms = match &text[digits..] {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    let most = 366 * 24 * 3_600_000;
+    number
+        .checked_mul(unit_ms)
+        .filter(|ms| *ms <= most)
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
+}
+
+fn price(text: &str) -> Result<Money, String> {
+    let price = text.parse::<Money>().ok();
+    let fits = price.filter(|price| *price > Money::ZERO && *price <= Money::from(1_000_000_000));
+    fits.ok_or_else(|| format!("{text:?} is no price; allowed is above 0 to 1000000000"))
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| (0.01..=1000.0).contains(speed));
+    speed.ok_or_else(|| format!("{text:?} is no speed; allowed is 0.01 to 1000"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        for line in [
+            "evenkeel demo --for 15s --seed 7 --speed 2 --replay a b",
+            "evenkeel run --config x.toml",
+            "evenkeel check --config x.toml --online",
+            "evenkeel status --address 127.0.0.1:1 --json",
+            "evenkeel kill --config x.toml --flatten",
+            "evenkeel journal dump --json state",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
+        for line in ["evenkeel", "evenkeel run", "evenkeel status", "evenkeel demo --for soon"] {
+            Cli::try_parse_from(line.split(' ')).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, ms) in [
+            ("0", 0),
+            ("60s", 60_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("9", 9_000),
+            ("250ms", 250),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "s", "1d", "-1s", "1.5s", "99999999999999999999s", "99999h"] {
+            duration(text).unwrap_err();
+        }
+    }
+}

@@ -1,1 +1,285 @@
-//! The session report.
+//! The session report: what a run did and what it earned, and how that splits into parts.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::{Money, Span, State, Ts};
+use crate::engine::Ending;
+
+/// The report of one run. Amounts are in the quote asset unless a name says otherwise, and decimal
+/// strings in JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionReport {
+    /// When the run began.
+    #[serde(serialize_with = "rfc_3339")]
+    pub started: Ts,
+    /// When it began, nanoseconds since the Unix epoch.
+    pub started_ns: Ts,
+    /// When it ended.
+    #[serde(serialize_with = "rfc_3339")]
+    pub ended: Ts,
+    /// When it ended, nanoseconds since the Unix epoch.
+    pub ended_ns: Ts,
+    /// The state before it stopped.
+    pub last_state: State,
+    /// How it ended.
+    pub ending: Ending,
+    /// One entry an instrument.
+    pub instruments: Vec<InstrumentReport>,
+    /// Profit and its parts, over all instruments.
+    pub profit: Profit,
+    /// Hedges and flattening.
+    pub hedges: HedgeReport,
+    /// New orders, amends and cancels sent, over fills; `None` without a fill.
+    pub order_to_trade_ratio: Option<f64>,
+}
+
+/// One instrument's part.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstrumentReport {
+    /// `venue:SYMBOL`.
+    pub instrument: String,
+    /// Quotes placed.
+    pub quotes_placed: u64,
+    /// Fills that rested.
+    pub maker_fills: u64,
+    /// Fills that took.
+    pub taker_fills: u64,
+    /// Volume of all fills.
+    pub volume_quote: Money,
+    /// Fees paid; below zero when rebates were more.
+    pub fees_quote: Money,
+    /// Maker fee that applied, as a ratio.
+    pub maker_fee: Option<Money>,
+    /// Taker fee that applied, as a ratio.
+    pub taker_fee: Option<Money>,
+    /// Position at the end, base units.
+    pub position_base: Money,
+    /// Largest distance of inventory from its target, base units.
+    pub max_inventory_base: Money,
+    /// Time-weighted mean distance of inventory from its target, base units.
+    pub mean_inventory_base: Money,
+    /// Share of the run in which bids, then asks, rested: 0 to 1.
+    pub quoting_uptime: [f64; 2],
+}
+
+/// Where the profit came from. The parts add up to the whole, to the last digit:
+/// `before_fees = spread + inventory + hedge`, `after_fees = before_fees + funding − fees`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Profit {
+    /// Quotes' fills against the fair price at the time.
+    pub spread_quote: Money,
+    /// Movement of the fair price while we held inventory.
+    pub inventory_quote: Money,
+    /// Hedge fills against the fair price at the time; what hedging cost, mostly below zero.
+    pub hedge_quote: Money,
+    /// Funding received; below zero when paid.
+    pub funding_quote: Money,
+    /// Fees paid; below zero when rebates were more.
+    pub fees_quote: Money,
+}
+
+impl Profit {
+    /// Before fees and funding.
+    #[must_use]
+    pub fn before_fees(&self) -> Money {
+        self.spread_quote + self.inventory_quote + self.hedge_quote
+    }
+
+    /// What is left.
+    #[must_use]
+    pub fn after_fees(&self) -> Money {
+        self.before_fees() + self.funding_quote - self.fees_quote
+    }
+}
+
+/// Hedging and flattening.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HedgeReport {
+    /// Hedge orders sent.
+    pub orders: u64,
+    /// Volume of their fills.
+    pub volume_quote: Money,
+    /// Longest time from trigger to done.
+    pub longest: Span,
+}
+
+fn rfc_3339<S: Serializer>(at: &Ts, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
+}
+
+impl SessionReport {
+    /// One JSON document, with the sums beside their parts.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut value = serde_json::to_value(self).expect("plain structs serialise");
+        if let Some(profit) = value.get_mut("profit").and_then(serde_json::Value::as_object_mut) {
+            let sums = [
+                ("before_fees_quote", self.profit.before_fees()),
+                ("after_fees_quote", self.profit.after_fees()),
+            ];
+            for (key, sum) in sums {
+                profit.insert(key.to_owned(), sum.to_string().into());
+            }
+        }
+        value.to_string()
+    }
+}
+
+impl fmt::Display for SessionReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lasted = self.ended.since(self.started).seconds();
+        writeln!(
+            f,
+            "Session {} to {} ({lasted:.0} s), {}",
+            self.started,
+            self.ended,
+            words(&self.ending)
+        )?;
+        for instrument in &self.instruments {
+            write!(f, "{instrument}")?;
+        }
+        let Profit { spread_quote, inventory_quote, hedge_quote, funding_quote, fees_quote } =
+            &self.profit;
+        let (before, after) = (self.profit.before_fees(), self.profit.after_fees());
+        let show = |amount: &Money| amount.round_dp(4).to_string();
+        writeln!(
+            f,
+            "  profit before fees {} = spread {} + inventory {} + hedge {}",
+            show(&before),
+            show(spread_quote),
+            show(inventory_quote),
+            show(hedge_quote)
+        )?;
+        writeln!(
+            f,
+            "  profit after fees  {} = {} + funding {} − fees {}",
+            show(&after),
+            show(&before),
+            show(funding_quote),
+            show(fees_quote)
+        )?;
+        let HedgeReport { orders, volume_quote, longest } = &self.hedges;
+        writeln!(
+            f,
+            "  hedges {orders}, volume {}, longest {} ms",
+            show(volume_quote),
+            longest.ms()
+        )?;
+        match self.order_to_trade_ratio {
+            Some(ratio) => writeln!(f, "  messages per fill {ratio:.1}"),
+            None => writeln!(f, "  messages per fill: no fill"),
+        }
+    }
+}
+
+impl fmt::Display for InstrumentReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fee = |fee: Option<Money>| {
+            fee.map_or_else(
+                || "unknown".to_owned(),
+                |fee| format!("{} bps", (fee * Money::from(10_000)).normalize()),
+            )
+        };
+        let [bids, asks] = self.quoting_uptime.map(|share| share * 100.0);
+        writeln!(f, "  {}", self.instrument)?;
+        writeln!(
+            f,
+            "    quotes {}, fills {} maker / {} taker, volume {}",
+            self.quotes_placed,
+            self.maker_fills,
+            self.taker_fills,
+            self.volume_quote.round_dp(2)
+        )?;
+        writeln!(
+            f,
+            "    fees {} (tier: maker {}, taker {})",
+            self.fees_quote.round_dp(4),
+            fee(self.maker_fee),
+            fee(self.taker_fee)
+        )?;
+        writeln!(
+            f,
+            "    position {}; distance from target: most {}, mean {}",
+            self.position_base.normalize(),
+            self.max_inventory_base.normalize(),
+            self.mean_inventory_base.round_dp(8).normalize()
+        )?;
+        writeln!(f, "    quoting uptime: bids {bids:.1} %, asks {asks:.1} %")
+    }
+}
+
+fn words(ending: &Ending) -> String {
+    match ending {
+        Ending::FlatAndClean => "flat and clean".to_owned(),
+        Ending::SafetyHaltFlat { text } => format!("halted for safety, flat: {text}"),
+        Ending::MaybeLeft { text } => format!("ORDERS OR POSITIONS MAY BE LEFT: {text}"),
+        Ending::Refused { text } => format!("refused by a venue: {text}"),
+        Ending::Misconfigured { text } => format!("the venue has no such thing: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> SessionReport {
+        let money = |text: &str| text.parse::<Money>().unwrap();
+        SessionReport {
+            started: Ts::from_ms(0),
+            started_ns: Ts::from_ms(0),
+            ended: Ts::from_ms(60_000),
+            ended_ns: Ts::from_ms(60_000),
+            last_state: State::Quoting,
+            ending: Ending::FlatAndClean,
+            instruments: vec![InstrumentReport {
+                instrument: "spot:BTCUSDT".into(),
+                quotes_placed: 40,
+                maker_fills: 7,
+                taker_fills: 0,
+                volume_quote: money("1400.5"),
+                fees_quote: money("0.14"),
+                maker_fee: Some(money("0.0001")),
+                taker_fee: None,
+                position_base: money("1.000"),
+                max_inventory_base: money("0.01"),
+                mean_inventory_base: money("0.004"),
+                quoting_uptime: [0.95, 0.9],
+            }],
+            profit: Profit {
+                spread_quote: money("0.2"),
+                inventory_quote: money("-0.05"),
+                hedge_quote: money("-0.01"),
+                funding_quote: money("0.001"),
+                fees_quote: money("0.14"),
+            },
+            hedges: HedgeReport {
+                orders: 2,
+                volume_quote: money("900"),
+                longest: Span::from_ms(120),
+            },
+            order_to_trade_ratio: Some(12.5),
+        }
+    }
+
+    #[test]
+    fn the_parts_add_up_and_are_shown() {
+        let text = report().to_string();
+        assert!(text.contains("0.14 = spread 0.2 + inventory -0.05 + hedge -0.01"), "{text}");
+        assert!(text.contains("0.001 = 0.14 + funding 0.001 − fees 0.14"), "{text}");
+        assert!(
+            text.contains("flat and clean") && text.contains("maker 1 bps, taker unknown"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn json_has_decimal_strings_and_sums() {
+        let value: serde_json::Value = serde_json::from_str(&report().to_json()).unwrap();
+        assert_eq!(value["profit"]["after_fees_quote"], "0.001");
+        assert_eq!(value["instruments"][0]["volume_quote"], "1400.5");
+        assert_eq!(value["started"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(value["last_state"], "QUOTING");
+    }
+}

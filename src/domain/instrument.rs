@@ -120,7 +120,7 @@ impl Instrument {
                 Side::Sell => ticks.ceil(),
             }
         };
-        (whole >= 1.0 && whole < 9e15).then_some(Px(whole as i64))
+        (1.0..9e15).contains(&whole).then_some(Px(whole as i64))
     }
 
     /// The tick size for estimators.
@@ -165,11 +165,15 @@ impl Instrument {
     }
 }
 
+/// Most ticks or lots of one price or quantity: the product of two of them still fits [`Money`].
+const MAX_COUNT: i64 = 90_000_000_000_000;
+
 fn whole(value: Money, step: Money) -> Result<i64, ScaleError> {
     let error = ScaleError { value, step };
     if step <= Money::ZERO {
         return Err(error);
     }
     let count = value.checked_div(step).ok_or(error.clone())?;
-    if count.fract().is_zero() { count.to_i64().ok_or(error) } else { Err(error) }
+    let fits = count.fract().is_zero() && count.abs() <= Money::from(MAX_COUNT);
+    if fits { count.to_i64().ok_or(error) } else { Err(error) }
 }

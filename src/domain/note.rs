@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    InstrumentId, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty, RejectClass, Side,
+    Instrument, InstrumentId, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty, RejectClass, Side,
     VenueId,
 };
 
@@ -214,6 +214,11 @@ pub enum Note {
         /// Why, in words.
         why: String,
     },
+    /// A venue lists an instrument, or its scales or limits have changed.
+    Listed {
+        /// As it is now.
+        instrument: Box<Instrument>,
+    },
     /// A side began or ceased to quote, or the reason changed.
     SideReason {
         /// Where.
@@ -406,6 +411,11 @@ pub enum Note {
         set: bool,
         /// In words.
         text: String,
+    },
+    /// Quoting was paused by an operator, or goes on.
+    Paused {
+        /// Paused now.
+        paused: bool,
     },
     /// Something that must never happen happened; new risk stops.
     Invariant {

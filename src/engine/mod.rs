@@ -1,23 +1,51 @@
 //! How do these meet? `step(now, events) -> actions`, and nothing else.
 //!
 //! Nothing in here awaits, reads a clock, draws a random number, opens a socket or a file, or
-//! writes a log line.
+//! writes a log line. Everything that arrived together is applied first; then the daemon's state
+//! moves on, overdue orders and accounts are asked for, exposure is hedged and quotes are changed,
+//! once, on one consistent view of books, holdings and working orders.
 
+mod account;
+mod apply;
+mod desk;
+mod hedging;
+mod lifecycle;
+mod params;
+mod quote;
+mod send;
+mod venue;
+mod view;
+
+use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
-use crate::domain::{Action, Event, State, Ts};
+pub use desk::Tally;
+pub use params::{
+    InstrumentParams, MarketParams, Pace, Params, ReferenceParams, RiskParams, Role,
+    ShutdownParams, VenueParams,
+};
+pub use view::{
+    GroupView, InstrumentView, LevelView, OrderView, SideView, Status, Summary, VenueView,
+};
 
-/// Everything the engine is told before it starts.
-#[derive(Clone, Debug, Default)]
-pub struct Params {}
+use crate::domain::{
+    Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Span, State,
+    Ts, VenueId,
+};
+use crate::orders::Store;
+use crate::risk::Breaker;
+use desk::Desk;
+use hedging::Group;
+use lifecycle::Halt;
+use venue::Venue;
 
 /// How a run ended, once it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", tag = "ending")]
 pub enum Ending {
-    /// No order open, positions on target.
+    /// No order open, positions on target where that was asked for.
     FlatAndClean,
-    /// Halted for safety, no order open, positions on target.
+    /// Halted for safety, no order open, positions on target where that was asked for.
     SafetyHaltFlat {
         /// Why.
         text: String,
@@ -32,46 +60,234 @@ pub enum Ending {
         /// Why.
         text: String,
     },
+    /// The venue does not have what the configuration asks for.
+    Misconfigured {
+        /// What.
+        text: String,
+    },
 }
 
-/// What an operator sees of the engine.
-#[derive(Clone, Debug, Serialize)]
-pub struct Status {
-    /// State of the daemon.
-    pub state: State,
+/// What was done, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Orders sent.
+    pub orders_sent: u64,
+    /// Cancels sent, repetitions included.
+    pub cancels_sent: u64,
+    /// Amendments sent.
+    pub amends_sent: u64,
+    /// Hedge orders sent.
+    pub hedges_sent: u64,
+    /// Flattening orders sent.
+    pub flattens_sent: u64,
+    /// Volume hedged, quote.
+    pub hedge_volume_quote: Money,
+    /// Longest time from the hedge trigger until exposure was back inside it, milliseconds.
+    pub longest_hedge_ms: i64,
+    /// Orders refused by a venue.
+    pub refusals: u64,
+    /// Messages that could not be read.
+    pub garbled: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stopping {
+    deadline: Ts,
 }
 
 /// The core: one per daemon, over all venues.
 #[derive(Debug)]
 pub struct Engine {
+    params: Params,
+    now: Ts,
     state: State,
+    entered_at: Ts,
+    /// When the venues were first connected; the session's beginning.
+    began_at: Ts,
+    paused: bool,
+    halt: Option<Halt>,
+    stopping: Option<Stopping>,
+    ending: Option<Ending>,
+    venues: Vec<Venue>,
+    desks: Vec<Desk>,
+    groups: Vec<Group>,
+    marked_at: Vec<Ts>,
+    orders: Store,
+    ids: OrderIdSource,
+    breaker: Breaker,
+    counts: Counts,
+    /// The result up to the last resume, which the loss limit no longer counts.
+    profit_base: Money,
+    /// When orders last left or ended: a venue read since then has the whole truth.
+    quiet_since: Ts,
+    orders_due: Ts,
+    checked_at: Ts,
 }
+
+/// Pause between two checks of the result's identity.
+const CHECK_EVERY: Span = Span::from_s(1);
 
 impl Engine {
     /// A core that knows nothing yet.
     #[must_use]
-    pub fn new(_params: Params) -> Engine {
-        Engine { state: State::Starting }
+    pub fn new(params: Params) -> Engine {
+        let desks: Vec<Desk> = (0..params.instruments.len())
+            .map(|index| InstrumentId(u16::try_from(index).expect("fewer than 2^16 instruments")))
+            .map(|id| Desk::new(id, &params))
+            .collect();
+        let groups = desks.iter().map(|_| Group::new(params.hedge)).collect();
+        let venues = params
+            .venues
+            .iter()
+            .enumerate()
+            .map(|(at, venue)| {
+                Venue::new(VenueId(u8::try_from(at).expect("fewer than 256 venues")), venue)
+            })
+            .collect();
+        let breaker = Breaker::new(
+            params.risk.loss_limit_quote_session,
+            params.risk.max_fills_per_minute_side,
+            params.risk.max_rejects_per_10s,
+        );
+        Engine {
+            now: Ts(0),
+            state: State::Starting,
+            entered_at: Ts(0),
+            began_at: Ts(0),
+            paused: false,
+            halt: None,
+            stopping: None,
+            ending: None,
+            venues,
+            desks,
+            groups,
+            marked_at: vec![Ts(0); params.instruments.len()],
+            orders: Store::new(params.instruments.len()),
+            ids: OrderIdSource::new(params.epoch),
+            breaker,
+            counts: Counts::default(),
+            profit_base: Money::ZERO,
+            quiet_since: Ts(0),
+            orders_due: Ts::FAR,
+            checked_at: Ts(0),
+            params,
+        }
     }
 
-    /// Apply all events, decide once, append what is to be done. `now` never goes back.
-    pub fn step(&mut self, _now: Ts, _inbox: &[Event], _out: &mut Vec<Action>) {}
+    /// Applies all events, decides once, appends what is to be done. `now` never goes back.
+    pub fn step(&mut self, now: Ts, inbox: &[Event], out: &mut Vec<Action>) {
+        debug_assert!(now >= self.now, "time never goes back");
+        self.now = self.now.max(now);
+        if self.state == State::Stopped {
+            return;
+        }
+        for event in inbox {
+            self.apply(event, out);
+        }
+        self.check_identity(out);
+        self.live(out);
+        self.tend_orders(out);
+        self.hedge(out);
+        self.quote(out);
+        self.tend_accounts(out);
+        let woken = self.orders.all().filter_map(crate::orders::Order::wakeup).min();
+        self.orders_due = self.orders_due.min(woken.unwrap_or(Ts::FAR)).max(now + Span(1));
+    }
 
     /// When to step again if nothing arrives; always later than the last `now`.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Ts> {
-        None
+        if self.state == State::Stopped {
+            return None;
+        }
+        let desks = self.desks.iter().filter(|desk| desk.is_quoted()).map(|desk| desk.due);
+        let groups = self.groups.iter().map(|group| group.due);
+        let accounts = self.venues.iter().map(|venue| venue.ask_at);
+        let soonest = desks.chain(groups).chain(accounts).chain([self.orders_due]).min();
+        // A stale book is noticed, a state moves on and a stop is pressed within this time,
+        // whatever else is silent.
+        let beat = self.now + Span::from_ms(50);
+        let soonest = soonest.map_or(beat, |at| at.min(beat));
+        Some(soonest.max(self.now + Span::from_ms(1)))
     }
 
-    /// A view for operators.
+    /// State of the daemon.
     #[must_use]
-    pub fn status(&self, _now: Ts) -> Status {
-        Status { state: self.state }
+    pub fn state(&self) -> State {
+        self.state
     }
 
     /// Set once the state is `Stopped`.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
-        None
+        self.ending.clone()
+    }
+
+    fn quoting_desks(&self) -> impl Iterator<Item = &Desk> {
+        self.desks.iter().filter(|desk| desk.is_quoted())
+    }
+
+    /// Volatility to reckon with, basis points per √s: measured, or assumed until it is.
+    fn volatility_of(&self, desk: &Desk) -> Option<f64> {
+        desk.volatility.bps_sqrt_s().or(self.params.market.assumed_volatility_bps_sqrt_s)
+    }
+
+    /// A price to hold an order or a book against, in quote per base, that does not come from the
+    /// instrument's own book: the mid of another instrument of the same base, the venue's mark
+    /// price, or the last public trade. `None` when none is fresh.
+    fn reference_price(&self, id: InstrumentId) -> Option<f64> {
+        let max_age = self.params.reference.max_age;
+        let desk = &self.desks[id.index()];
+        let elsewhere = self.groups[desk.group].members.iter().filter(|&&other| other != id);
+        let mid = elsewhere
+            .map(|other| &self.desks[other.index()])
+            .filter(|other| {
+                let venue = &self.venues[other.venue.index()];
+                other.book.is_synced() && self.now.since(venue.market.alive_at) <= max_age
+            })
+            .find_map(Desk::mid_f64);
+        if mid.is_some() {
+            return mid;
+        }
+        if let Some(mark) = &desk.mark
+            && self.now.since(self.marked_at[id.index()]) <= max_age
+        {
+            return mark.mark_price.to_f64();
+        }
+        let trade = desk.flow.last().filter(|_| self.now.since(desk.traded_at) <= max_age)?;
+        Some(desk.listed.as_ref()?.price_f64(trade.px))
+    }
+
+    fn count_fill(&mut self, fill: &Fill, purpose: Option<Purpose>) {
+        let desk = &mut self.desks[fill.instrument.index()];
+        let Some(instrument) = &desk.listed else { return };
+        let notional = instrument.notional(fill.px, fill.qty);
+        match fill.liquidity {
+            Liquidity::Maker => {
+                desk.tally.maker_fills += 1;
+                desk.tally.maker_volume_quote += notional;
+            }
+            Liquidity::Taker => {
+                desk.tally.taker_fills += 1;
+                desk.tally.taker_volume_quote += notional;
+            }
+        }
+        if purpose == Some(Purpose::Hedge) {
+            self.counts.hedge_volume_quote += notional;
+        }
+    }
+
+    /// The parts of the result must make its whole to the last unit, always.
+    fn check_identity(&mut self, out: &mut Vec<Action>) {
+        if self.now.since(self.checked_at) < CHECK_EVERY {
+            return;
+        }
+        self.checked_at = self.now;
+        for desk in &self.desks {
+            if let Err(text) = desk.check_identity() {
+                debug_assert!(false, "result identity: {text}");
+                out.push(Action::Note(Note::Invariant { text }));
+            }
+        }
     }
 }

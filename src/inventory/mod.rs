@@ -1,1 +1,19 @@
-//! What do we hold, what may it cost, how do we shed it?
+//! What do we hold, what did it earn, and how do we shed it?
+//!
+//! Positions and profit are exact: whole lots, whole half-ticks and decimals. Only averages shown
+//! to people are `f64`.
+
+mod attribution;
+mod exposure;
+mod hedge;
+mod markout;
+mod position;
+
+pub use attribution::{Attribution, Imbalance, Parts};
+pub use exposure::{Holding, NetExposure, net_exposures};
+pub use hedge::{HedgeInputs, HedgeOrder, HedgeParams, HedgePlan, Hedger};
+pub use markout::{MAX_PENDING, Markout, Markouts};
+pub use position::{Booked, Position, RECENT_TRADES};
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,7 @@ use crate::venues::Protocol;
 
 pub mod clock;
 mod core;
+pub mod exchange;
 pub mod http;
 pub mod link;
 mod metrics;

@@ -1,1 +1,206 @@
-//! What would we like to show?
+//! What would we like to show? A pure function from market, inventory and settings to quotes.
+//!
+//! The models work in basis points of the fair price around a reservation price, which is the
+//! fair price moved against our inventory; ticks, lots and the venue's limits come last. Every
+//! input that is missing or no number ends in a named reason, never in a price.
+
+mod depths;
+mod fixed;
+pub mod glft;
+mod ladder;
+mod params;
+
+use serde::Serialize;
+
+use crate::domain::{Instrument, Px, Qty, Quotes, Reason, Side};
+
+pub use depths::Depths;
+pub use params::{LevelParams, Model, Params, RiskAversion, Size};
+
+/// What quoting is told about one instrument at one instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// Scales and limits.
+    pub instrument: &'a Instrument,
+    /// Fair price, own orders left out; quote per base.
+    pub fair_price: f64,
+    /// Best bid of others.
+    pub best_bid: Px,
+    /// Best ask of others.
+    pub best_ask: Px,
+    /// Volatility, bps per √s; `None` while warming up. The fixed model needs it only where
+    /// `half_spread_per_volatility` is set.
+    pub volatility_bps_sqrt_s: Option<f64>,
+    /// Arrivals per second at depth zero, on each side (GLFT).
+    pub intensity_a_per_s: f64,
+    /// Decay of arrivals per bps of depth (GLFT).
+    pub intensity_k_per_bps: f64,
+    /// Expected drift of the fair price, bps per second (funding carry, a signal); zero if none
+    /// (GLFT).
+    pub drift_bps_per_s: f64,
+    /// Exposure that the skew answers to: base units from target, above zero is long.
+    pub inventory_base: f64,
+    /// The most that `inventory_base` may become on either side, above zero.
+    pub inventory_limit_base: f64,
+    /// Maker fee as basis points of notional; below zero for a rebate.
+    pub maker_fee_bps: f64,
+}
+
+/// The numbers behind a decision, for operators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct QuoteNumbers {
+    /// Fair price, quote per base.
+    pub fair: f64,
+    /// Fair price after the skew, quote per base.
+    pub reservation: f64,
+    /// Half-spread around the reservation price, bps of the fair price.
+    pub half_spread_bps: f64,
+    /// Reservation against fair, bps: below zero when long.
+    pub skew_bps: f64,
+    /// Inventory as a share of its limit, −1 to 1 (cut there).
+    pub share_of_limit: f64,
+    /// Least half-spread that pays the fee and the edge wanted, bps.
+    pub break_even_bps: f64,
+    /// What cut or moved the model's numbers.
+    pub clamps: Clamps,
+}
+
+/// What cut or moved the model's numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Clamps {
+    /// The half-spread was raised to its floor.
+    pub half_spread_floor: bool,
+    /// The half-spread was cut to its ceiling.
+    pub half_spread_ceiling: bool,
+    /// The skew was raised to a tick at the limit.
+    pub skew_floor: bool,
+    /// The skew was cut to its ceiling.
+    pub skew_ceiling: bool,
+    /// A quote of that side (bid, ask) was moved back from the other side's best price.
+    pub post_only: [bool; 2],
+}
+
+/// What we would like to show, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Wanted orders with a reason for each side.
+    pub quotes: Quotes,
+    /// The numbers behind them; `None` when no price could be made.
+    pub numbers: Option<QuoteNumbers>,
+}
+
+/// The quotes wanted now. The same inputs give the same decision.
+#[must_use]
+pub fn quote(params: &Params, inputs: &Inputs<'_>) -> Decision {
+    match price(params, inputs) {
+        Ok(mut numbers) => {
+            let quotes = ladder::build(params, inputs, &mut numbers);
+            Decision { quotes, numbers: Some(numbers) }
+        }
+        Err(reason) => {
+            Decision { quotes: Quotes::none(inputs.instrument.id, reason), numbers: None }
+        }
+    }
+}
+
+/// Half-spread and skew of the model, within their floors and ceilings.
+fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
+    usable(inputs)?;
+    let unit = params.levels.first().map_or(0.0, |level| level.size.base(inputs.fair_price));
+    let model = match params.model {
+        Model::Fixed => fixed::depths(
+            params.half_spread_bps,
+            params.inventory_skew_bps_at_limit,
+            inputs.inventory_limit_base / unit,
+        ),
+        Model::Glft => glft_bps(params, inputs),
+    };
+    let model = model.ok_or(Reason::WarmingUp)?;
+    let widening = volatility_bps(params, inputs).ok_or(Reason::WarmingUp)?;
+    let share = (inputs.inventory_base / inputs.inventory_limit_base).clamp(-1.0, 1.0);
+    let tick_bps = inputs.instrument.tick_f64() / inputs.fair_price * 1e4;
+    let mut clamps = Clamps::default();
+
+    let break_even = inputs.maker_fee_bps + params.min_edge_bps;
+    let wanted = model.half_spread + widening;
+    let ceiling = params.max_half_spread_bps;
+    // Half a tick keeps bid and ask apart after rounding.
+    let floor = params.min_half_spread_bps.max(break_even).max(tick_bps / 2.0);
+    clamps.half_spread_ceiling = wanted > ceiling;
+    clamps.half_spread_floor = wanted.min(ceiling) < floor;
+    let half_spread_bps = wanted.min(ceiling).max(floor);
+
+    // A coarse tick must not swallow the skew: at the limit it is worth a tick at least.
+    let by_inventory = model.skew * (inputs.inventory_base / unit).abs();
+    let least = share.abs() * tick_bps;
+    clamps.skew_floor = by_inventory < least;
+    let against = by_inventory.max(least) * inputs.inventory_base.signum();
+    let most = params.max_skew_bps.max(least);
+    clamps.skew_ceiling = (model.shift - against).abs() > most;
+    let skew_bps = (model.shift - against).clamp(-most, most);
+    let reservation = inputs.fair_price * (1.0 + skew_bps * 1e-4);
+    if !(half_spread_bps.is_finite() && reservation.is_finite() && reservation > 0.0) {
+        return Err(Reason::WarmingUp);
+    }
+    Ok(QuoteNumbers {
+        fair: inputs.fair_price,
+        reservation,
+        half_spread_bps,
+        skew_bps,
+        share_of_limit: share,
+        break_even_bps: break_even,
+        clamps,
+    })
+}
+
+/// Whether the inputs can be quoted on at all.
+fn usable(inputs: &Inputs<'_>) -> Result<(), Reason> {
+    let known = |value: f64| value.is_finite();
+    if !(known(inputs.fair_price) && inputs.fair_price > 0.0) {
+        return Err(Reason::NoReference);
+    }
+    if inputs.best_bid >= inputs.best_ask {
+        return Err(Reason::BookCrossed);
+    }
+    let limit = inputs.inventory_limit_base;
+    if !(known(inputs.inventory_base) && known(inputs.maker_fee_bps)) {
+        return Err(Reason::WarmingUp);
+    }
+    // A limit of nothing, or no number, allows no inventory.
+    if !(known(limit) && limit > 0.0) {
+        return Err(Reason::InventoryLimit);
+    }
+    Ok(())
+}
+
+/// Half-spread added for volatility, bps; `None` when it is needed and not known.
+fn volatility_bps(params: &Params, inputs: &Inputs<'_>) -> Option<f64> {
+    if params.half_spread_per_volatility == 0.0 {
+        return Some(0.0);
+    }
+    let sigma = inputs.volatility_bps_sqrt_s.filter(|s| s.is_finite() && *s >= 0.0)?;
+    Some(params.half_spread_per_volatility * sigma)
+}
+
+/// The GLFT model in bps and sizes of the first level.
+fn glft_bps(params: &Params, inputs: &Inputs<'_>) -> Option<Depths> {
+    let market = glft::Market {
+        sigma: inputs.volatility_bps_sqrt_s?,
+        a: inputs.intensity_a_per_s,
+        k: inputs.intensity_k_per_bps,
+    };
+    let unit = params.levels.first()?.size.base(inputs.fair_price);
+    let outlook = glft::Outlook {
+        risk_aversion: match params.risk_aversion {
+            RiskAversion::Gamma(gamma) => gamma,
+            RiskAversion::InventoryStd(base) => glft::risk_aversion_for_std(market, base / unit),
+        },
+        execution_aversion: 0.0,
+        drift: inputs.drift_bps_per_s,
+        impact: params.adverse_move_bps,
+    };
+    glft::depths(market, outlook)
+}
+
+#[cfg(test)]
+mod tests;

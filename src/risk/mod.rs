@@ -1,1 +1,12 @@
 //! What are we allowed? The gate that every order passes on its way to the wire.
+//!
+//! Quotes, hedges and flattening alike: nothing becomes an [`Approved`] order but through
+//! [`gate::approve`], and the engine sends nothing else.
+
+mod breaker;
+mod budget;
+mod gate;
+
+pub use breaker::{Breaker, Trip};
+pub use budget::{Budget, Lane};
+pub use gate::{Approved, Limits, Standing, approve};

@@ -159,6 +159,10 @@ pub trait Protocol: Send {
     fn on_timeout(&mut self, now: Ts, out: &mut Outbox);
     /// When to call `on_timeout`.
     fn next_timeout(&self) -> Option<Ts>;
+    /// Frames and events read but of no interest, so that "we ignored it" can be counted.
+    fn ignored(&self) -> u64 {
+        0
+    }
     /// Take back what the venue was told to do in our absence (dead-man switch); called last.
     fn finish(&mut self, now: Ts, out: &mut Outbox);
 }

@@ -1,1 +1,257 @@
 //! Every file in `config/`, and files that must be refused.
+
+use evenkeel::config::{self, Mode, PRODUCTION_PHRASE};
+
+fn file(name: &str) -> String {
+    let path = format!("{}/config/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// All problems of a text, as an operator reads them.
+fn refused(text: &str) -> String {
+    match config::parse(text, "t.toml") {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn every_file_is_valid_or_is_locked_on_purpose() {
+    let dir = format!("{}/config", env!("CARGO_MANIFEST_DIR"));
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let expected =
+        ["binance-production.example.toml", "binance-testnet.toml", "demo.toml", "exchange.toml"];
+    assert_eq!(names, expected);
+
+    assert_eq!(
+        config::parse(&file("demo.toml"), "d").unwrap().settings.environment.mode,
+        Mode::Local
+    );
+    let testnet = config::parse(&file("binance-testnet.toml"), "t").unwrap();
+    assert_eq!(testnet.settings.environment.mode, Mode::Testnet);
+    assert!(
+        testnet.resolved.iter().all(|r| !r.is_default
+            || r.key.contains("environment")
+            || r.key.contains("http.")
+            || r.key.contains("inventory_target")),
+        "every key is spelt out"
+    );
+    config::parse_exchange(&file("exchange.toml"), "e").unwrap();
+
+    let locked = file("binance-production.example.toml");
+    let error = refused(&locked);
+    assert!(error.contains("1 problem") && error.contains("confirm_production"), "{error}");
+    let open = locked.replace("# confirm_production", "confirm_production");
+    assert_eq!(config::parse(&open, "p").unwrap().settings.environment.mode, Mode::Production);
+}
+
+#[test]
+fn demo_and_exchange_fit_together() {
+    let demo = config::parse(&file("demo.toml"), "d").unwrap().settings;
+    let exchange = config::parse_exchange(&file("exchange.toml"), "e").unwrap().settings;
+    for venue in &demo.venues {
+        let port = venue.rest_url.rsplit(':').next().unwrap();
+        let listens = [exchange.spot_listen, exchange.usdm_listen];
+        assert!(listens.iter().flatten().any(|a| a.port().to_string() == port), "{port}");
+    }
+    for instrument in &demo.instruments {
+        let kind = demo.venues[instrument.venue].kind;
+        assert!(exchange.markets.iter().any(|m| m.venue == kind && m.symbol == instrument.symbol));
+    }
+}
+
+/// One change to a good file, and what its message must say.
+#[test]
+fn naughty_files_are_refused_with_a_reason() {
+    let good = file("binance-testnet.toml");
+    config::parse(&good, "t.toml").unwrap();
+    let table: &[(&str, &str, &[&str])] = &[
+        (
+            "half_spread_bps = 15",
+            "half_spred_bps = 15",
+            &["quoting.half_spred_bps", "did you mean `half_spread_bps`"],
+        ),
+        (
+            "half_spread_bps = 15",
+            "half_spread_bps = \"wide\"",
+            &["half_spread_bps", "must be a finite number"],
+        ),
+        ("half_spread_bps = 15", "half_spread_bps = inf", &["must be a finite number"]),
+        ("half_spread_bps = 15", "half_spread_bps = nan", &["must be a finite number"]),
+        ("half_spread_bps = 15", "half_spread_bps = -1", &["is -1; allowed is 0 to 5000"]),
+        ("half_spread_bps = 15", "half_spread_bps = 500", &["between min_half_spread_bps = 10"]),
+        ("half_spread_bps = 15", "half_spread_bps = 1\nhalf_spread_bps = 2", &["duplicate key"]),
+        ("recv_window_ms = 5000", "recv_window_ms = 60001", &["allowed is 1 to 60000"]),
+        ("recv_window_ms = 5000", "recv_window_ms = 1e3", &["must be a whole number"]),
+        (
+            "recv_window_ms = 5000",
+            "recv_window_ms = 99999999999999999999",
+            &["must be a whole number"],
+        ),
+        (
+            "kind = \"binance_spot\"",
+            "kind = \"binance_options\"",
+            &["\"binance_spot\" or \"binance_usdm\""],
+        ),
+        (
+            "kind = \"binance_spot\"",
+            "kind = \"binance_spot\"\ndead_man_switch_ms = 60000",
+            &["no dead man's switch"],
+        ),
+        (
+            "= \"https://testnet.binance.vision",
+            "= \"http://testnet.binance.vision",
+            &["over a network only https"],
+        ),
+        (
+            "= \"https://testnet.binance.vision",
+            "= \"http://127.0.0.1:1",
+            &["allow_plaintext_loopback"],
+        ),
+        (
+            "= \"https://testnet.binance.vision",
+            "= \"https://api.binance.com",
+            &["production host", "\"testnet\""],
+        ),
+        (
+            "= \"https://testnet.binance.vision",
+            "= \"https://API4.Binance.com.",
+            &["production host"],
+        ),
+        (
+            "= \"https://testnet.binance.vision",
+            "= \"https://u:p@testnet.binance.vision",
+            &["base URL has none"],
+        ),
+        (
+            "wss://fstream.binancefuture.com\"\nuser",
+            "wss://fstream.binance.com\"\nuser",
+            &["production host"],
+        ),
+        (
+            "wss://fstream.binancefuture.com\"\nuser",
+            "https://fstream.binancefuture.com\"\nuser",
+            &["allowed is wss"],
+        ),
+        ("mode = \"testnet\"", "mode = \"local\"", &["reaches this machine only"]),
+        (
+            "mode = \"testnet\"",
+            "mode = \"production\"",
+            &["confirm_production", "no production host"],
+        ),
+        ("mode = \"testnet\"", "mode = \"paper\"", &["\"testnet\" or \"local\" or \"production\""]),
+        ("source = \"env\"", "source = \"toy\"", &["a real key stands in no configuration"]),
+        ("key = \"EVENKEEL_SPOT_KEY\"", "key = \"CANARY0c4711pasted\"", &["revoke it"]),
+        (
+            "key = \"EVENKEEL_SPOT_KEY\"",
+            "key = 4711",
+            &["venues[0].keys.key", "must be a quoted text"],
+        ),
+        (
+            "venue = \"spot\"",
+            "venue = \"sport\"",
+            &["allowed are the venues of this file: spot, usdm"],
+        ),
+        ("symbol = \"BTCUSDT\"", "symbol = \"btcusdt\"", &["upper-case"]),
+        ("role = \"hedge\"", "role = \"quote\"", &["no instrument has role = \"hedge\""]),
+        ("inventory_target_base = 0.01 ", "inventory_target_base = -1 ", &["cannot be below zero"]),
+        ("loss_limit_quote_session = 50\n", "", &["risk.loss_limit_quote_session is missing"]),
+        (
+            "loss_limit_quote_session = 50\n",
+            "loss_limit_quote_session = 0\n",
+            &["allowed is 0.000000000001 to"],
+        ),
+        ("trigger_base = 0.004", "trigger_base = 0.0001", &["hedging never ends"]),
+        ("trigger_base = 0.004", "trigger_base = 4", &["would never be reached"]),
+        ("price_collar_bps = 100", "price_collar_bps = 5", &["every quote would be refused"]),
+        ("max_clock_offset_ms = 1000", "max_clock_offset_ms = 6000", &["would refuse first"]),
+        (
+            "size_quote = 100",
+            "size_quote = 100\nsize_base = 1",
+            &["exactly one of size_quote and size_base"],
+        ),
+        ("offset_bps = 5", "offset_bps = 0", &["offsets must rise"]),
+        (
+            "model = \"fixed\"",
+            "model = \"glft\"",
+            &["exactly one of risk_aversion", "order_arrival_per_s is missing"],
+        ),
+        (
+            "model = \"fixed\"",
+            "model = \"fixed\"\nrisk_aversion = 0.1",
+            &["belongs to model = \"glft\""],
+        ),
+        ("listen = \"127.0.0.1:9464\"", "listen = \"0.0.0.0:9464\"", &["allow_remote"]),
+        ("listen = \"127.0.0.1:9464\"", "listen = \"here\"", &["address:port"]),
+        ("order_id_prefix = \"ek\"", "order_id_prefix = \"Even Keel\"", &["a-z and 0-9"]),
+        ("[hedge]", "[hedgehog]", &["did you mean `hedge`"]),
+        ("[hedge]", "[hedge", &["(syntax)"]),
+        ("request_timeout_ms = 5000", "ca_file = \"/nowhere/ca.pem\"", &["no file we can see"]),
+    ];
+    for (from, to, words) in table {
+        assert!(good.contains(from), "{from} is no part of the good file");
+        let error = refused(&good.replacen(from, to, 1));
+        for word in *words {
+            assert!(error.contains(word), "{from} -> {to}: no {word:?} in\n{error}");
+        }
+        assert!(error.lines().nth(1).unwrap().trim().starts_with("t.toml:"), "{error}");
+        assert!(!error.contains("CANARY"), "{error}");
+    }
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_lines() {
+    let good = file("binance-testnet.toml");
+    let bad = good
+        .replacen("mode = \"testnet\"", "mode = \"fun\"", 1)
+        .replacen("size_skew = 0.5", "size_skew = 2", 1)
+        .replacen("[log]", "[log]\ncolour = true", 1)
+        .replacen("max_net_exposure_quote = 1000\n", "", 1);
+    let error = config::parse(&bad, "t.toml").unwrap_err();
+    let keys: Vec<&str> = error.problems.iter().map(|p| p.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        ["environment.mode", "quoting.size_skew", "risk.max_net_exposure_quote", "log.colour"],
+        "{error}"
+    );
+    for problem in &error.problems {
+        let line = bad.lines().nth(problem.line - 1).unwrap();
+        let word = problem.key.split('.').next_back().unwrap();
+        assert!(line.contains(word) || line.contains("[risk]"), "{problem:?} points at {line:?}");
+    }
+}
+
+#[test]
+fn nothing_at_all_and_garbage_are_refused_without_a_panic() {
+    let error = refused("");
+    assert!(error.contains("venues") && error.contains("risk.loss_limit_quote_session"), "{error}");
+    for text in
+        ["\0", "[[", "venues = 3", "venues = [1]", "[venues]\nname = 1", "a.b.c = 1", "quoting = 1"]
+    {
+        refused(text);
+        config::parse_exchange(text, "e").unwrap_err();
+    }
+    assert!(!PRODUCTION_PHRASE.is_empty());
+}
+
+#[test]
+fn keys_that_cannot_be_read_are_named_all_at_once() {
+    let text = file("binance-testnet.toml")
+        .replacen("source = \"env\"", "source = \"file\"", 1)
+        .replacen("EVENKEEL_SPOT_KEY\"", "/nowhere/key\"", 1)
+        .replacen("\"EVENKEEL_SPOT_SECRET\"", "\"/dev/null\"", 1)
+        .replacen("\"EVENKEEL_USDM_KEY\"", "\"EVENKEEL_SURELY_NOT_SET\"", 1);
+    let loaded = config::parse(&text, "t.toml").unwrap();
+    let problems = config::read_secrets(&loaded.settings).unwrap_err();
+    let all: Vec<String> =
+        problems.iter().map(|p| format!("{}:{} {}", p.line, p.key, p.text)).collect();
+    let all = all.join("\n");
+    for word in ["/nowhere/key", "no regular file", "EVENKEEL_SURELY_NOT_SET", "not set"] {
+        assert!(all.contains(word), "no {word:?} in\n{all}");
+    }
+    assert!(problems.iter().all(|p| p.line > 5), "{all}");
+}

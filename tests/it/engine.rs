@@ -1,1 +1,473 @@
-//! Stories of the core.
+//! Stories of the core: what it learns, line by line, and what it then does.
+//!
+//! A story in `tests/data/golden/*.txt` has `>` lines, one batch of events each at a time in
+//! milliseconds, and `<` lines, the actions that follow. `UPDATE_GOLDEN=1 cargo test` rewrites the
+//! `<` lines; a change of behaviour is then a diff to read.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use evenkeel::domain::*;
+use evenkeel::engine::*;
+use evenkeel::inventory::HedgeParams;
+use evenkeel::quoting;
+use evenkeel::risk::Limits;
+
+pub fn dec(text: &str) -> Money {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no decimal"))
+}
+
+fn limits() -> Limits {
+    Limits {
+        max_order_base: dec("0.02"),
+        max_order_quote: dec("2000"),
+        inventory_limit_base: dec("0.01"),
+        max_open_orders: 6,
+        price_collar_bps: 100.0,
+        max_net_exposure_quote: dec("1200"),
+    }
+}
+
+pub fn params() -> Params {
+    let venue = |name: &str| VenueParams {
+        name: name.to_owned(),
+        max_orders_per_s: 20.0,
+        message_reserve_cancel_pct: 30.0,
+        request_timeout: Span::from_ms(1000),
+    };
+    let instrument = |venue, role, target: &str| InstrumentParams {
+        venue: VenueId(venue),
+        symbol: "BTCUSDT".to_owned(),
+        role,
+        inventory_target_base: dec(target),
+        limits: limits(),
+    };
+    Params {
+        epoch: 1,
+        venues: vec![venue("spot"), venue("perp")],
+        instruments: vec![instrument(0, Role::Quote, "1"), instrument(1, Role::Hedge, "0")],
+        quoting: quoting::Params {
+            half_spread_bps: 5.0,
+            min_edge_bps: -10.0,
+            inventory_skew_bps_at_limit: 10.0,
+            levels: vec![quoting::LevelParams {
+                offset_bps: 0.0,
+                size: quoting::Size::Base(0.002),
+            }],
+            ..quoting::Params::default()
+        },
+        pace: Pace {
+            reprice_threshold_bps: 1.0,
+            reprice_min_interval: Span::from_ms(0),
+            max_quote_age: Span::from_s(600),
+            post_fill_pause: Span::ZERO,
+        },
+        market: MarketParams {
+            max_book_age: Span::from_ms(3000),
+            max_spread_bps: 20.0,
+            min_top_quote: 10.0,
+            max_volatility_bps_sqrt_s: 50.0,
+            assumed_volatility_bps_sqrt_s: Some(2.0),
+            order_arrival_per_s: 0.5,
+            order_arrival_decay_per_bps: 0.5,
+            volatility_half_life: Span::from_s(60),
+            warm_up: Span::ZERO,
+            use_own_order_filter: true,
+        },
+        reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_ms(3000) },
+        hedge: Some(HedgeParams {
+            trigger_base: dec("0.003"),
+            target_base: dec("0"),
+            max_order_base: dec("0.01"),
+            max_slippage_bps: dec("5"),
+            min_interval: Span::from_ms(200),
+            deadline: Span::from_ms(2000),
+        }),
+        risk: RiskParams {
+            loss_limit_quote_session: dec("50"),
+            max_fills_per_minute_side: 20,
+            max_rejects_per_10s: 5,
+            max_clock_offset: Span::from_ms(500),
+            reconcile_interval: Span::from_s(3600),
+            order_unknown_bound: Span::from_ms(3000),
+        },
+        shutdown: ShutdownParams { flatten: true, deadline: Span::from_s(10) },
+        latch: None,
+    }
+}
+
+pub fn instrument(id: u16) -> Instrument {
+    let spot = id == 0;
+    Instrument {
+        id: InstrumentId(id),
+        venue: VenueId(u8::from(!spot)),
+        symbol: "BTCUSDT".to_owned(),
+        kind: if spot { InstrumentKind::Spot } else { InstrumentKind::LinearPerpetual },
+        base: Asset::new("BTC"),
+        quote: Asset::new("USDT"),
+        tick_size: dec(if spot { "0.01" } else { "0.1" }),
+        lot_size: dec(if spot { "0.00001" } else { "0.001" }),
+        min_px: Px(1),
+        max_px: Px(100_000_000),
+        min_qty: Qty(1),
+        max_qty: Qty(1_000_000_000),
+        min_notional: dec(if spot { "5" } else { "50" }),
+        max_open_orders: 200,
+        trading: true,
+    }
+}
+
+const START_MS: i64 = 1_700_000_000_000;
+
+struct Story {
+    engine: Engine,
+    now_ms: i64,
+    sent: BTreeMap<u32, NewOrder>,
+    trade_id: u64,
+    /// Orders that the story names and that were never sent.
+    mistakes: Vec<String>,
+}
+
+impl Story {
+    fn new() -> Story {
+        Story {
+            engine: Engine::new(params()),
+            now_ms: 0,
+            sent: BTreeMap::new(),
+            trade_id: 0,
+            mistakes: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Ts {
+        Ts::from_ms(START_MS + self.now_ms)
+    }
+
+    /// Plays one `>` line and returns the `<` lines.
+    fn play(&mut self, line: &str) -> Vec<String> {
+        let (at, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let at = at.strip_suffix("ms").and_then(|ms| ms.parse().ok());
+        self.now_ms = at.unwrap_or_else(|| panic!("{line:?} does not begin with a time"));
+        let mut inbox = Vec::new();
+        for part in rest.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+            self.events(part, &mut inbox);
+        }
+        let mut actions = Vec::new();
+        self.engine.step(self.now(), &inbox, &mut actions);
+        if let Some(wakeup) = self.engine.next_wakeup() {
+            assert!(wakeup > self.now(), "the core would spin");
+        }
+        let told = std::mem::take(&mut self.mistakes);
+        let done: Vec<String> = actions.iter().filter_map(|action| self.describe(action)).collect();
+        told.into_iter().chain(done).collect()
+    }
+
+    fn events(&mut self, part: &str, inbox: &mut Vec<Event>) {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        let at = self.now();
+        let which = |word: &str| u16::from(word == "perp");
+        match words.as_slice() {
+            ["connected"] => connected(inbox),
+            ["account", who, rest @ ..] => {
+                inbox.push(Event::Account(self.account(which(who), rest)));
+            }
+            ["book", who, bid, ask] => {
+                let own = instrument(which(who));
+                let level = |text: &str| {
+                    let (px, qty) = text.split_once('x').unwrap();
+                    Level { px: own.px(dec(px)).unwrap(), qty: own.qty(dec(qty)).unwrap() }
+                };
+                inbox.push(Event::Book(BookUpdate {
+                    instrument: own.id,
+                    snapshot: true,
+                    bids: vec![level(bid)],
+                    asks: vec![level(ask)],
+                    at,
+                }));
+            }
+            ["lost", who] => inbox
+                .push(Event::BookLost { instrument: InstrumentId(which(who)), why: BookLoss::Gap }),
+            ["user", who, "down"] => inbox.push(Event::Link {
+                venue: VenueId(u8::from(*who == "perp")),
+                link: LinkKind::User,
+                up: false,
+                text: "closed".to_owned(),
+            }),
+            ["alive"] => inbox.extend(
+                [0, 1].map(|venue| Event::Alive { venue: VenueId(venue), link: LinkKind::Market }),
+            ),
+            ["canceled_old"] => inbox.push(Event::Order(self.left_order())),
+            ["pause"] => inbox.push(Event::Control(Control::Pause)),
+            ["resume"] => inbox.push(Event::Control(Control::Resume)),
+            ["kill"] => inbox.push(Event::Control(Control::Kill { flatten: false })),
+            ["stop"] => inbox.push(Event::Control(Control::Stop)),
+            [_, order] | [_, order, _] if order.starts_with('#') && !self.was_sent(order) => {
+                self.mistakes.push(format!("mistake: {order} was never sent"));
+            }
+            ["fill", order, qty] => self.fill(order, qty, inbox),
+            [verb, order] => inbox.push(self.order_event(verb, order, "0")),
+            [verb, order, filled] => inbox.push(self.order_event(verb, order, filled)),
+            _ => panic!("{part:?} is no event of a story"),
+        }
+    }
+
+    fn was_sent(&self, text: &str) -> bool {
+        self.sent.contains_key(&text[1..].parse().unwrap())
+    }
+
+    fn order(&self, text: &str) -> NewOrder {
+        let counter: u32 = text.strip_prefix('#').unwrap().parse().unwrap();
+        self.sent.get(&counter).unwrap_or_else(|| panic!("{text} was never sent")).clone()
+    }
+
+    fn fill(&mut self, order: &str, qty: &str, inbox: &mut Vec<Event>) {
+        let order = self.order(order);
+        let own = instrument(order.instrument.0);
+        self.trade_id += 1;
+        let liquidity = match order.kind {
+            OrderKind::PostOnly => Liquidity::Maker,
+            OrderKind::ImmediateOrCancel => Liquidity::Taker,
+        };
+        inbox.push(Event::Fill(Fill {
+            instrument: order.instrument,
+            order: Some(order.id),
+            venue_order_id: 1,
+            trade_id: self.trade_id,
+            side: order.side,
+            px: order.px,
+            qty: own.qty(dec(qty)).unwrap(),
+            liquidity,
+            fee: Money::ZERO,
+            fee_asset: Asset::new("USDT"),
+            at: self.now(),
+        }));
+    }
+
+    fn order_event(&self, verb: &str, order: &str, filled: &str) -> Event {
+        let order = self.order(order);
+        let filled = instrument(order.instrument.0).qty(dec(filled)).unwrap();
+        let state = |status| OrderUpdate::State { status, filled, qty: order.qty, px: order.px };
+        let refused = |class| OrderUpdate::Rejected { class, text: "refused".to_owned() };
+        let update = match verb {
+            "ack" => state(OrderStatus::New),
+            "canceled" => state(OrderStatus::Canceled),
+            "expired" => state(OrderStatus::Expired),
+            "filled" => state(OrderStatus::Filled),
+            "would_take" => refused(RejectClass::WouldTake),
+            "no_funds" => refused(RejectClass::InsufficientFunds),
+            "duplicate" => refused(RejectClass::DuplicateId),
+            "unknown" => OrderUpdate::Unknown { text: "timed out".to_owned() },
+            "not_found" => OrderUpdate::NotFound,
+            "gone" => OrderUpdate::ChangeRejected {
+                class: RejectClass::Other,
+                gone: true,
+                text: "Unknown order sent.".to_owned(),
+            },
+            _ => panic!("{verb:?} is no event of a story"),
+        };
+        Event::Order(OrderEvent {
+            instrument: order.instrument,
+            id: order.id,
+            venue_order_id: Some(u64::from(order.id.counter)),
+            update,
+            at: self.now(),
+        })
+    }
+
+    /// `account spot BTC=1 USDT=100000 open=#1`, `account perp position=-0.002`.
+    fn account(&self, which: u16, words: &[&str]) -> AccountSnapshot {
+        let own = instrument(which);
+        let mut snapshot = AccountSnapshot {
+            venue: own.venue,
+            balances: Vec::new(),
+            positions: Vec::new(),
+            open_orders: Some(Vec::new()),
+            complete: true,
+            as_of: self.now(),
+        };
+        for (key, value) in words.iter().filter_map(|word| word.split_once('=')) {
+            match key {
+                "position" => snapshot.positions.push(PositionReport {
+                    instrument: own.id,
+                    qty: own.qty(dec(value)).unwrap(),
+                    entry_price: Money::ZERO,
+                }),
+                "open" => snapshot.open_orders.as_mut().unwrap().push(self.open(value, &own)),
+                asset => snapshot.balances.push(Balance {
+                    asset: Asset::new(asset),
+                    free: dec(value),
+                    locked: Money::ZERO,
+                }),
+            }
+        }
+        snapshot
+    }
+
+    /// An order of ours by number, or `old`: one that an earlier run left.
+    fn open(&self, value: &str, own: &Instrument) -> OpenOrder {
+        let order = if value == "old" {
+            NewOrder {
+                id: OrderId { epoch: 0, counter: 7 },
+                instrument: own.id,
+                side: Side::Buy,
+                px: Px(5_900_000),
+                qty: Qty(100),
+                kind: OrderKind::PostOnly,
+                reduce_only: false,
+                purpose: Purpose::Quote,
+            }
+        } else {
+            self.order(value)
+        };
+        OpenOrder {
+            instrument: own.id,
+            id: Some(order.id),
+            venue_order_id: 7,
+            side: order.side,
+            px: order.px,
+            qty: order.qty,
+            filled: Qty::ZERO,
+        }
+    }
+
+    /// The venue's word that the order of the earlier run is cancelled.
+    fn left_order(&self) -> OrderEvent {
+        let old = self.open("old", &instrument(0));
+        OrderEvent {
+            instrument: old.instrument,
+            id: OrderId { epoch: 0, counter: 7 },
+            venue_order_id: Some(7),
+            update: OrderUpdate::State {
+                status: OrderStatus::Canceled,
+                filled: Qty::ZERO,
+                qty: old.qty,
+                px: old.px,
+            },
+            at: self.now(),
+        }
+    }
+
+    fn describe(&mut self, action: &Action) -> Option<String> {
+        let name = |id: InstrumentId| if id.0 == 0 { "spot" } else { "perp" };
+        let number = |id: OrderId| match id.epoch {
+            1 => format!("#{}", id.counter),
+            _ => format!("old#{}", id.counter),
+        };
+        Some(match action {
+            Action::Place(order) => {
+                self.sent.insert(order.id.counter, order.clone());
+                let own = instrument(order.instrument.0);
+                let kind = match order.kind {
+                    OrderKind::PostOnly => "post_only",
+                    OrderKind::ImmediateOrCancel => "ioc",
+                };
+                format!(
+                    "place {} {} {} {} x {} {kind}{}",
+                    number(order.id),
+                    name(order.instrument),
+                    order.side,
+                    own.price(order.px),
+                    own.quantity(order.qty),
+                    if order.reduce_only { " reduce_only" } else { "" },
+                )
+            }
+            Action::Amend(amend) => format!("amend {} x {}", number(amend.id), amend.qty.0),
+            Action::Cancel { id, .. } => format!("cancel {}", number(*id)),
+            Action::Query { id, .. } => format!("query {}", number(*id)),
+            Action::Reconcile { venue } => {
+                format!("reconcile {}", if venue.0 == 0 { "spot" } else { "perp" })
+            }
+            Action::Resync { instrument } => format!("resync {}", name(*instrument)),
+            Action::Note(note) => return describe_note(note),
+        })
+    }
+}
+
+fn describe_note(note: &Note) -> Option<String> {
+    Some(match note {
+        Note::StateChanged { to, .. } => format!("state {to}"),
+        Note::SideReason { side, reason, .. } => format!("{side}s: {}", reason.as_str()),
+        Note::HedgeDone { took_ms, .. } => format!("hedged after {took_ms} ms"),
+        Note::HedgeLate { since_ms, .. } => format!("hedge late: {since_ms} ms"),
+        Note::GateBlocked { side, reason, .. } => format!("gate: {side} {}", reason.as_str()),
+        Note::Halted { text, .. } => format!("halted: {text}"),
+        Note::ReconcileDiffers { text, .. } => format!("differs: {text}"),
+        Note::Invariant { text } => format!("invariant: {text}"),
+        _ => return None,
+    })
+}
+
+fn connected(inbox: &mut Vec<Event>) {
+    for id in [0, 1] {
+        let venue = VenueId(id);
+        inbox.push(Event::Listed(Box::new(instrument(u16::from(id)))));
+        inbox.push(Event::Fees {
+            instrument: InstrumentId(u16::from(id)),
+            maker: Money::ZERO,
+            taker: dec("0.0005"),
+        });
+        inbox.push(Event::Clock { venue, offset: Span::ZERO, round_trip: Span::from_ms(1) });
+        for link in [LinkKind::Market, LinkKind::User] {
+            inbox.push(Event::Link { venue, link, up: true, text: String::new() });
+        }
+    }
+}
+
+fn replay(story: &str) -> String {
+    let mut play = Story::new();
+    let mut written = String::new();
+    for line in story.lines().filter(|line| !line.starts_with('<')) {
+        writeln!(written, "{line}").unwrap();
+        if let Some(input) = line.strip_prefix("> ") {
+            for action in play.play(input) {
+                writeln!(written, "< {action}").unwrap();
+            }
+        }
+    }
+    written
+}
+
+fn check(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name);
+    let story = std::fs::read_to_string(&path).unwrap();
+    let replayed = replay(&story);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, replayed).unwrap();
+        return;
+    }
+    for (number, (now, then)) in replayed.lines().zip(story.lines()).enumerate() {
+        assert_eq!(now, then, "{name}:{}", number + 1);
+    }
+    assert_eq!(replayed.lines().count(), story.lines().count(), "{name}: length");
+}
+
+#[test]
+fn a_session_starts_quotes_hedges_and_stops_flat() {
+    check("session.txt");
+}
+
+#[test]
+fn a_book_that_is_not_proven_is_not_quoted_on() {
+    check("book.txt");
+}
+
+#[test]
+fn an_order_without_an_answer_is_not_forgotten() {
+    check("unknown.txt");
+}
+
+#[test]
+fn hedges_that_fill_in_part_or_not_at_all() {
+    check("hedge.txt");
+}
+
+#[test]
+fn a_kill_cancels_everything_and_stays_halted() {
+    check("kill.txt");
+}
+
+#[test]
+fn what_an_earlier_run_left_is_cancelled_before_the_first_quote() {
+    check("leftover.txt");
+}

@@ -13,7 +13,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::HeaderMap;
 use axum::routing::any;
 use evenkeel::domain::{Action, Control, Event, LinkKind, Span, Ts, VenueId};
-use evenkeel::engine::{self, Ending, Engine};
+use evenkeel::engine::{Ending, Engine};
 use evenkeel::journal;
 use evenkeel::live::{Handle, Live, LiveError, Params, clock, serve};
 use evenkeel::venues::{
@@ -100,7 +100,7 @@ fn params() -> Params {
 fn start(params: Params, react: impl FnMut(&Saw, &mut Outbox) + Send + 'static) -> Run {
     let (saw, seen) = channel();
     let fake = Fake { saw, react: Box::new(react) };
-    let engine = Engine::new(engine::Params::default());
+    let engine = Engine::new(crate::engine::params());
     let (live, handle) =
         Live::new(params, engine, vec![Box::new(fake)], Box::new(|_, _| {})).unwrap();
     let thread = std::thread::spawn(move || live.run());
@@ -732,7 +732,7 @@ fn an_address_open_to_others_needs_a_token() {
         hosts: Vec::new(),
         page: None,
     });
-    let engine = Engine::new(engine::Params::default());
+    let engine = Engine::new(crate::engine::params());
     let (saw, _seen) = channel();
     let fake = Fake { saw, react: Box::new(|_, _| {}) };
     let outcome = Live::new(params, engine, vec![Box::new(fake)], Box::new(|_, _| {}));

@@ -1,9 +1,12 @@
 //! Integration tests: stories, the wire, the daemon, the rules of the house.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails there and says so")]
 
 mod config;
 mod engine;
 mod exchange;
 mod live;
 mod market;
+mod matching;
 mod shared;
+mod tidy;
 mod venue_binance;

@@ -122,7 +122,7 @@ impl Driver {
                     self.say(NoteLevel::Warn, "farewell_unanswered", text);
                 }
             }
-            Ending::MaybeLeft { .. } | Ending::Refused { .. } => {}
+            Ending::MaybeLeft { .. } | Ending::Refused { .. } | Ending::Misconfigured { .. } => {}
         }
         for venue in &mut self.venues {
             for (_, socket, metrics) in &mut venue.links {

@@ -1,0 +1,140 @@
+//! Questions and commands to a running daemon, over its HTTP endpoint.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::{AskArgs, Exit, complain, runtime, say, table};
+use crate::live::state_dir;
+
+/// A question waits this long for its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a daemon answers and what it wants to see before it acts.
+struct Daemon {
+    address: SocketAddr,
+    token: Option<SecretString>,
+}
+
+/// The daemon's whole status, or the part of it under `key`.
+pub(super) fn read(args: &AskArgs, key: Option<&str>) -> Exit {
+    let value = match answer(args, reqwest::Method::GET, "status", String::new()) {
+        Ok(value) => value,
+        Err(exit) => return exit,
+    };
+    let part = match key {
+        Some(key) => value.get(key),
+        None => Some(&value),
+    };
+    match part {
+        Some(part) => show(part, args.json),
+        None => {
+            let key = key.unwrap_or_default();
+            complain(
+                &format!("the daemon's status has no {key:?}; is it of this version?"),
+                Exit::Failed,
+            )
+        }
+    }
+}
+
+/// `POST /control/<command>` with the bearer token.
+pub(super) fn act(args: &AskArgs, command: &str, body: String) -> Exit {
+    match answer(args, reqwest::Method::POST, &format!("control/{command}"), body) {
+        Ok(value) => show(&value, args.json),
+        Err(exit) => exit,
+    }
+}
+
+fn show(value: &Value, json: bool) -> Exit {
+    say(&if json { format!("{value}\n") } else { table::render(value) });
+    Exit::Clean
+}
+
+fn answer(
+    args: &AskArgs,
+    method: reqwest::Method,
+    path: &str,
+    body: String,
+) -> Result<Value, Exit> {
+    let daemon = find(args)?;
+    let body = runtime()?.block_on(send(&daemon, method, path, body));
+    let body = body.map_err(|text| complain(&text, Exit::Failed))?;
+    Ok(serde_json::from_str(&body).unwrap_or(Value::String(body)))
+}
+
+/// The daemon that the arguments name. With an address alone, `EVENKEEL_TOKEN` may hold the token.
+fn find(args: &AskArgs) -> Result<Daemon, Exit> {
+    let from_environment = || std::env::var("EVENKEEL_TOKEN").ok().map(SecretString::from);
+    let Some(config) = &args.config else {
+        let address = args.address.expect("clap demands an address where there is no config");
+        return Ok(Daemon { address, token: from_environment() });
+    };
+    let loaded = crate::config::load(config).map_err(|error| complain(&error, Exit::Config))?;
+    let settings = loaded.settings;
+    let state: PathBuf = settings.environment.state_dir;
+    let failed = |error: state_dir::StateError| complain(&error, Exit::Failed);
+    let published = state_dir::read_address(&state).map_err(failed)?;
+    let listen = Some(settings.http.listen).filter(|address| address.port() != 0);
+    let Some(address) = args.address.or(published).or(listen) else {
+        let text =
+            format!("no daemon has published an address in {}: is it running?", state.display());
+        return Err(complain(&text, Exit::Failed));
+    };
+    let token = match settings.http.token {
+        Some(source) => Some(
+            source.read().map_err(|p| complain(&format!("{} {}", p.key, p.text), Exit::Keys))?,
+        ),
+        None => state_dir::read_control_token(&state).map_err(failed)?.or_else(from_environment),
+    };
+    Ok(Daemon { address, token })
+}
+
+async fn send(
+    daemon: &Daemon,
+    method: reqwest::Method,
+    path: &str,
+    body: String,
+) -> Result<String, String> {
+    let address = daemon.address;
+    let plain = |error: reqwest::Error| {
+        format!("no answer from {address}: {}", causes(&error.without_url()))
+    };
+    let tls = crate::live::reach::client_config(&[]).map_err(|error| error.to_string())?;
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured((*tls).clone())
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build()
+        .map_err(plain)?;
+    let mut request = client.request(method, format!("http://{address}/{path}")).body(body);
+    if let Some(token) = &daemon.token {
+        request = request.bearer_auth(token.expose_secret());
+    }
+    let reply = request.send().await.map_err(plain)?;
+    let status = reply.status();
+    let body = reply.text().await.map_err(plain)?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let said: String = body.chars().filter(|c| !c.is_control()).take(500).collect();
+    Err(match status.as_u16() {
+        401 | 403 => format!("{address} refuses: {said} (is the token of this daemon at hand?)"),
+        code => format!("{address} answers {code}: {said}"),
+    })
+}
+
+/// An error with what lies behind it: "error sending request" alone helps nobody.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut inner = error.source();
+    while let Some(cause) = inner {
+        text.push_str(&format!(": {cause}"));
+        inner = cause.source();
+    }
+    text
+}

@@ -1,0 +1,148 @@
+//! `check`: is the configuration sound, what does it resolve to, what would be quoted?
+
+use rust_decimal::prelude::ToPrimitive;
+
+use crate::config::{
+    InstrumentSettings, Loaded, Resolved, Role, Settings, VenueKind, read_secrets,
+};
+use crate::domain::{
+    Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, Side, VenueId,
+};
+use crate::quoting;
+
+use super::{CheckArgs, Exit, complain, say, table};
+
+/// Everything that can be known without the network; `--online` asks the venues too.
+pub(super) fn check(args: &CheckArgs) -> Exit {
+    let loaded = match crate::config::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(error) => return complain(&error, Exit::Config),
+    };
+    say(&settings_text(&loaded));
+    say(&quotes_text(&loaded.settings, args.price));
+    match read_secrets(&loaded.settings) {
+        Ok(_) => {
+            say(&format!("{}: sound; all keys are at hand\n", loaded.file));
+            Exit::Clean
+        }
+        Err(problems) => {
+            let error = crate::config::ConfigError { file: loaded.file, problems };
+            complain(&error, Exit::Keys)
+        }
+    }
+}
+
+/// Every setting as it took effect; the unit is in its name.
+fn settings_text(loaded: &Loaded<Settings>) -> String {
+    let mut rows = vec![vec!["setting".to_owned(), "value".to_owned(), "from".to_owned()]];
+    for Resolved { key, value, is_default } in &loaded.resolved {
+        let from = if *is_default { "default" } else { "file" };
+        rows.push(vec![key.clone(), value.clone(), from.to_owned()]);
+    }
+    let mut text = String::new();
+    table::columns(&rows, 0, &mut text);
+    text
+}
+
+/// What would be quoted from the lower to the upper inventory limit, per quoted instrument. The
+/// numbers come from the function that quotes in earnest; what only a venue can say is assumed,
+/// and the assumption is printed.
+fn quotes_text(settings: &Settings, price: Money) -> String {
+    let mut text = String::new();
+    for instrument in settings.instruments.iter().filter(|i| i.role == Role::Quote) {
+        let venue = &settings.venues[instrument.venue].name;
+        text.push_str(&format!(
+            "\n{venue} {}: quotes by inventory, at a price of {price} in a market one tick wide \
+             (tick 0.01, lot 0.00001, volatility {VOLATILITY_BPS_SQRT_S} bps/√s, no fee)\n",
+            instrument.symbol
+        ));
+        let head = [
+            "inventory_base",
+            "bid",
+            "bid_bps",
+            "bid_base",
+            "ask",
+            "ask_bps",
+            "ask_base",
+            "levels",
+        ];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        for step in -4..=4_i64 {
+            let from_target = instrument.inventory_limit_base * Money::from(step) / Money::from(4);
+            rows.push(row(settings, instrument, price, from_target));
+        }
+        table::columns(&rows, 2, &mut text);
+    }
+    text.push('\n');
+    text
+}
+
+const VOLATILITY_BPS_SQRT_S: f64 = 1.0;
+
+fn row(
+    settings: &Settings,
+    instrument: &InstrumentSettings,
+    price: Money,
+    from_target: Money,
+) -> Vec<String> {
+    let assumed = assumed(instrument, settings.venues[instrument.venue].kind);
+    let fair = price.to_f64().unwrap_or(f64::NAN);
+    let (a, k) = settings.quoting.intensity().unwrap_or((1.0, 1.0));
+    let side_px = |side: Side| assumed.px_away(fair, side).unwrap_or_default();
+    let decision = quoting::quote(
+        &settings.quoting.params(fair),
+        &quoting::Inputs {
+            instrument: &assumed,
+            fair_price: fair,
+            best_bid: side_px(Side::Buy).away(Side::Buy, 1),
+            best_ask: side_px(Side::Sell).away(Side::Sell, 1),
+            volatility_bps_sqrt_s: Some(VOLATILITY_BPS_SQRT_S),
+            intensity_a_per_s: a,
+            intensity_k_per_bps: k,
+            drift_bps_per_s: 0.0,
+            inventory_base: from_target.to_f64().unwrap_or(f64::NAN),
+            inventory_limit_base: instrument.inventory_limit_base.to_f64().unwrap_or(f64::NAN),
+            maker_fee_bps: 0.0,
+        },
+    );
+    let mut cells = vec![(instrument.inventory_target_base + from_target).normalize().to_string()];
+    for side in &decision.quotes.sides {
+        match side.levels.first() {
+            Some(best) => {
+                let px = assumed.price(best.px);
+                let distance = (px / price - Money::ONE) * Money::from(10_000);
+                cells.push(px.to_string());
+                cells.push(distance.round_dp(2).to_string());
+                cells.push(assumed.quantity(best.qty).normalize().to_string());
+            }
+            None => cells.extend([side.reason.as_str().to_owned(), String::new(), String::new()]),
+        }
+    }
+    let counts = decision.quotes.sides.map(|side| side.levels.len().to_string());
+    cells.push(counts.join("/"));
+    cells
+}
+
+/// An instrument with usual scales, for the time before a venue has listed the real one.
+fn assumed(instrument: &InstrumentSettings, kind: VenueKind) -> Instrument {
+    Instrument {
+        id: InstrumentId(0),
+        venue: VenueId(0),
+        symbol: instrument.symbol.clone(),
+        kind: match kind {
+            VenueKind::BinanceSpot => InstrumentKind::Spot,
+            VenueKind::BinanceUsdm => InstrumentKind::LinearPerpetual,
+        },
+        base: Asset::new("base"),
+        quote: Asset::new("quote"),
+        tick_size: Money::new(1, 2),
+        lot_size: Money::new(1, 5),
+        min_px: Px(1),
+        max_px: Px(i64::MAX),
+        min_qty: Qty(1),
+        max_qty: Qty(i64::MAX),
+        min_notional: Money::from(5),
+        max_open_orders: 200,
+        trading: true,
+    }
+}

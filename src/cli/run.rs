@@ -1,0 +1,116 @@
+//! `run`: the daemon against the venues of a configuration.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::{Exit, complain, load_with_secrets};
+use crate::config::{Loaded, LogFormat, Secrets, Settings};
+use crate::domain::VenueId;
+use crate::engine::{Ending, Engine};
+use crate::journal;
+use crate::live::{
+    self, Live, LiveError, serve,
+    state_dir::{StateDir, StateError},
+};
+use crate::telemetry::{Metrics, Names, Telemetry};
+
+/// Load, check keys, trade until told to stop.
+pub(super) fn run(path: &Path) -> Exit {
+    match load_with_secrets(path) {
+        Ok((loaded, secrets)) => trade(&loaded, &secrets),
+        Err(exit) => exit,
+    }
+}
+
+/// Trade until the end, on this thread.
+fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
+    let log = &loaded.settings.log;
+    let json = match log.format {
+        LogFormat::Auto => None,
+        LogFormat::Json => Some(true),
+        LogFormat::Pretty => Some(false),
+    };
+    if let Err(text) = crate::telemetry::init(json, log.level) {
+        return complain(&text, Exit::Bug);
+    }
+    match assemble(loaded, secrets).and_then(|live| live.run()) {
+        Ok(ending) => exit_of(&ending),
+        Err(error) => {
+            let exit = match &error {
+                LiveError::State(StateError::Locked(_)) => Exit::Locked,
+                LiveError::Bug(_) => Exit::Bug,
+                LiveError::Config(_) | LiveError::System(_) | LiveError::State(_) => Exit::Config,
+            };
+            complain(&error, exit)
+        }
+    }
+}
+
+/// The exit code of an ending; whatever is not clean is told as well.
+pub(super) fn exit_of(ending: &Ending) -> Exit {
+    match ending {
+        Ending::FlatAndClean => Exit::Clean,
+        Ending::SafetyHaltFlat { text } => {
+            complain(&format!("halted for safety: {text}"), Exit::SafetyHaltFlat)
+        }
+        Ending::MaybeLeft { text } => {
+            complain(&format!("orders or positions may be left: {text}"), Exit::MaybeLeft)
+        }
+        Ending::Refused { text } => complain(&format!("refused: {text}"), Exit::Keys),
+        Ending::Misconfigured { text } => complain(&text, Exit::Config),
+    }
+}
+
+/// Lock the state directory, take an epoch, put engine, sessions and driver together.
+fn assemble(loaded: &Loaded<Settings>, secrets: &Secrets) -> Result<Live, LiveError> {
+    let settings = &loaded.settings;
+    let environment = &settings.environment;
+    let state = StateDir::open(&environment.state_dir, &secrets.account(environment.mode))?;
+    let epoch = state.next_epoch()?;
+    let latch = state.latch()?.map(|latch| (latch.cause, latch.text));
+    let token = match &secrets.http_token {
+        Some(token) => token.clone(),
+        None => state.control_token()?,
+    };
+    let venue_of = |venue: usize| VenueId(u8::try_from(venue).expect("16 venues at most"));
+    let names: Vec<String> = settings.venues.iter().map(|venue| venue.name.clone()).collect();
+    let instruments: Vec<(VenueId, String)> =
+        settings.instruments.iter().map(|i| (venue_of(i.venue), i.symbol.clone())).collect();
+    let venues_of = instruments.iter().map(|(venue, _)| *venue).collect();
+
+    let mut params = live::Params::new(venues_of, names.clone());
+    params.ca_files = settings.venues.iter().filter_map(|venue| venue.ca_file.clone()).collect();
+    params.serve = Some(serve::Params {
+        listen: settings.http.listen,
+        token: Some(token),
+        hosts: Vec::new(),
+        page: None,
+    });
+    let journal = journal::Params::new(&environment.state_dir.join("journal"));
+    params.journal = Some((journal, journal::Header::new(epoch, &config_hash(loaded))));
+    params.state = Some(state);
+    params.shutdown_deadline = settings.shutdown.deadline.to_std();
+    params.signals = true;
+
+    let metrics = Metrics::default();
+    metrics
+        .register(&mut params.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let mut telemetry = Telemetry::new(Names::new(names, &instruments), metrics);
+    let notes: live::NoteSink = Box::new(move |now, note| telemetry.note(now, note));
+    let engine = Engine::new(settings.engine_params(epoch, latch));
+    let (live, handle) = Live::new(params, engine, settings.protocols(secrets), notes)?;
+    if let Some(address) = handle.address() {
+        tracing::info!(event = "listening", address = %address, "status at http://{address}/status");
+    }
+    Ok(live)
+}
+
+/// 16 hex digits of a hash over every setting as it took effect; secrets are not among them.
+fn config_hash(loaded: &Loaded<Settings>) -> String {
+    let mut hash = Sha256::new();
+    for setting in &loaded.resolved {
+        hash.update(format!("{}={}\n", setting.key, setting.value).as_bytes());
+    }
+    hex::encode(&hash.finalize()[..8])
+}

@@ -1,0 +1,177 @@
+//! Our ledger against the venue's: open orders, balances, positions.
+
+use super::Engine;
+use super::venue::ACCOUNT_PATIENCE;
+use crate::domain::{
+    AccountSnapshot, Action, HaltCause, InstrumentId, InstrumentKind, Money, NewOrder, Note,
+    OpenOrder, OrderId, OrderKind, Purpose, Span, VenueId,
+};
+use crate::orders::Phase;
+
+/// Complete readings in a row that must differ before the difference counts as unexplained.
+const DIFFERENCES_NEEDED: u32 = 3;
+/// Pause before a reading that differed is repeated.
+const SECOND_LOOK: Span = Span::from_ms(500);
+
+impl Engine {
+    /// Asks for accounts that are due, or whose answer has been out for too long.
+    pub(super) fn tend_accounts(&mut self, out: &mut Vec<Action>) {
+        let now = self.now;
+        for venue in &mut self.venues {
+            let waiting = venue.asked_at.is_some_and(|at| now.since(at) < ACCOUNT_PATIENCE);
+            if venue.is_ready() && !waiting && now >= venue.ask_at {
+                venue.asked_at = Some(now);
+                venue.ask_at = now + self.params.risk.reconcile_interval;
+                out.push(Action::Reconcile { venue: venue.id });
+            }
+        }
+    }
+
+    /// Asks for a venue's account soon, whatever the interval.
+    pub(super) fn ask_account(&mut self, venue: VenueId) {
+        let session = &mut self.venues[venue.index()];
+        session.ask_at = self.now;
+    }
+
+    pub(super) fn on_account(&mut self, snapshot: &AccountSnapshot, out: &mut Vec<Action>) {
+        let venue = snapshot.venue;
+        for balance in &snapshot.balances {
+            self.venues[venue.index()]
+                .balances
+                .insert(balance.asset.clone(), (balance.free, balance.locked));
+        }
+        if !snapshot.complete {
+            return;
+        }
+        let first = self.venues[venue.index()].read_at.is_none();
+        self.venues[venue.index()].asked_at = None;
+        if let Some(open) = &snapshot.open_orders {
+            self.match_open_orders(venue, open, snapshot, out);
+        }
+        if first {
+            self.open_books(snapshot, out);
+        } else {
+            self.compare_positions(snapshot, out);
+        }
+        let session = &mut self.venues[venue.index()];
+        session.read_at = Some(snapshot.as_of);
+    }
+
+    /// The first reading says what we start with.
+    fn open_books(&mut self, snapshot: &AccountSnapshot, out: &mut Vec<Action>) {
+        for id in self.instruments_of(snapshot.venue) {
+            if let Some(held) = self.reported_base(id, snapshot) {
+                self.desks[id.index()].open_with(held, self.now);
+            }
+        }
+        self.note_reconciled(snapshot.venue, out);
+    }
+
+    /// Quantity in base that the snapshot reports for an instrument.
+    fn reported_base(&self, id: InstrumentId, snapshot: &AccountSnapshot) -> Option<Money> {
+        let instrument = self.desks[id.index()].listed.as_ref()?;
+        Some(match instrument.kind {
+            InstrumentKind::Spot => self.venues[snapshot.venue.index()].total(&instrument.base),
+            InstrumentKind::LinearPerpetual => snapshot
+                .positions
+                .iter()
+                .filter(|position| position.instrument == id)
+                .map(|position| instrument.quantity(position.qty))
+                .sum(),
+        })
+    }
+
+    fn compare_positions(&mut self, snapshot: &AccountSnapshot, out: &mut Vec<Action>) {
+        let venue = snapshot.venue;
+        let mut differences = Vec::new();
+        let mut moving = false;
+        for id in self.instruments_of(venue) {
+            let Some(reported) = self.reported_base(id, snapshot) else { continue };
+            let desk = &self.desks[id.index()];
+            let Some(instrument) = &desk.listed else { continue };
+            // A fill around the time of the reading may be in one and not yet in the other.
+            moving |= desk.filled_at >= snapshot.as_of;
+            moving |= self.orders.of(id).any(|order| order.traded < order.filled);
+            let held = desk.held_base;
+            if (held - reported).abs() >= instrument.lot_size {
+                differences
+                    .push(format!("{}: ours {held}, venue's {reported}", desk.params.symbol));
+            }
+        }
+        let session = &mut self.venues[venue.index()];
+        if differences.is_empty() {
+            session.differs = 0;
+            self.note_reconciled(venue, out);
+            return;
+        }
+        session.ask_at = self.now + SECOND_LOOK;
+        if moving {
+            return;
+        }
+        session.differs += 1;
+        let text = differences.join("; ");
+        if session.differs >= DIFFERENCES_NEEDED {
+            self.halt(HaltCause::ReconcileBreak, &text, out);
+        } else {
+            out.push(Action::Note(Note::ReconcileDiffers { venue, text }));
+        }
+    }
+
+    fn note_reconciled(&mut self, venue: VenueId, out: &mut Vec<Action>) {
+        let open_orders =
+            self.instruments_of(venue).iter().map(|&id| self.orders.live(id).count()).sum();
+        let foreign_orders = self.venues[venue.index()].foreign_orders;
+        out.push(Action::Note(Note::Reconciled { venue, open_orders, foreign_orders }));
+    }
+
+    fn match_open_orders(
+        &mut self,
+        venue: VenueId,
+        open: &[OpenOrder],
+        snapshot: &AccountSnapshot,
+        out: &mut Vec<Action>,
+    ) {
+        self.venues[venue.index()].foreign_orders = open.iter().filter(|o| o.id.is_none()).count();
+        for listed in open {
+            if let Some(id) = listed.id
+                && self.orders.find(listed.instrument, id).is_none()
+            {
+                self.adopt(listed, id, out);
+            }
+        }
+        let mut missing = Vec::new();
+        for instrument in self.instruments_of(venue) {
+            for order in self.orders.live(instrument) {
+                let listed = open.iter().any(|o| o.id == Some(order.new.id));
+                let old = order.sent_at < snapshot.as_of;
+                if !listed && old && matches!(order.phase, Phase::Working) {
+                    missing.push((instrument, order.new.id));
+                }
+            }
+        }
+        for (instrument, id) in missing {
+            out.push(Action::Query { id, instrument });
+        }
+    }
+
+    /// An order of ours from an earlier run: it is taken in and cancelled.
+    fn adopt(&mut self, listed: &OpenOrder, id: OrderId, out: &mut Vec<Action>) {
+        let order = NewOrder {
+            id,
+            instrument: listed.instrument,
+            side: listed.side,
+            px: listed.px,
+            qty: listed.qty,
+            kind: OrderKind::PostOnly,
+            reduce_only: false,
+            purpose: Purpose::Quote,
+        };
+        self.orders.adopt(order, listed.venue_order_id, listed.filled, self.now);
+        self.quiet_since = self.now;
+        self.cancel(listed.instrument, id, out);
+    }
+
+    pub(super) fn instruments_of(&self, venue: VenueId) -> Vec<InstrumentId> {
+        self.desks.iter().filter(|desk| desk.venue == venue).map(|desk| desk.id).collect()
+    }
+}

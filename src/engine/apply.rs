@@ -1,0 +1,365 @@
+//! One event into the state. Nothing is decided here but what cannot wait for the whole batch.
+
+use super::Engine;
+use crate::domain::{
+    Action, BookLoss, Event, Fill, HaltCause, Instrument, InstrumentId, LinkKind, Liquidity, Note,
+    OrderEvent, OrderId, OrderUpdate, Purpose, Reason, RejectClass, Side, Span, Ts, VenueId,
+};
+use crate::orders::Step;
+
+/// Pause of a side after a post-only refusal; doubles with every refusal in a row.
+const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
+/// Pause of a side after any other refusal; doubles with every refusal in a row.
+const REFUSAL_PAUSE: Span = Span::from_ms(1000);
+/// Pause between two new snapshots of a book that has thinned out.
+const RESYNC_PAUSE: Span = Span::from_s(60);
+/// Longest pause after refusals.
+const REFUSAL_PAUSE_MAX: Span = Span::from_s(30);
+
+impl Engine {
+    pub(super) fn apply(&mut self, event: &Event, out: &mut Vec<Action>) {
+        match event {
+            Event::Listed(instrument) => self.on_listed(instrument, out),
+            Event::Fees { instrument, maker, taker } => {
+                self.desks[instrument.index()].fees = Some((*maker, *taker));
+            }
+            Event::Book(update) => {
+                let desk = &mut self.desks[update.instrument.index()];
+                let was_synced = desk.book.is_synced();
+                desk.book.apply(update);
+                self.on_book_change(update.instrument);
+                self.renew_thin_book(update.instrument, out);
+                if !was_synced && self.desks[update.instrument.index()].book.is_synced() {
+                    out.push(Action::Note(Note::BookSynced { instrument: update.instrument }));
+                }
+            }
+            Event::BookLost { instrument, why } => self.on_book_lost(*instrument, *why, out),
+            Event::Ticker(ticker) => {
+                self.desks[ticker.instrument.index()].book.apply_ticker(ticker);
+                self.on_book_change(ticker.instrument);
+            }
+            Event::Trade(trade) => {
+                self.desks[trade.instrument.index()].observe_trade(trade, self.now);
+            }
+            Event::Mark(mark) => {
+                self.desks[mark.instrument.index()].mark = Some(*mark);
+                self.marked_at[mark.instrument.index()] = self.now;
+            }
+            Event::Funding { instrument, venue, amount, .. } => {
+                self.on_funding(*instrument, *venue, *amount);
+            }
+            Event::Order(event) => self.on_order(event, out),
+            Event::Fill(fill) => self.on_fill(fill, out),
+            Event::Account(snapshot) => {
+                self.on_account(snapshot, out);
+                self.touch_venue(snapshot.venue);
+            }
+            Event::Link { venue, link, up, text } => self.on_link(*venue, *link, *up, text, out),
+            Event::Alive { venue, link } => {
+                self.venues[venue.index()].link_mut(*link).alive_at = self.now;
+            }
+            Event::Budget { venue, usage } => {
+                self.venues[venue.index()].budget.on_usage(*usage, self.now);
+            }
+            Event::Clock { venue, offset, .. } => {
+                self.venues[venue.index()].clock_offset = Some(*offset);
+            }
+            Event::VenueFailed { venue, class, text } => {
+                self.on_venue_failed(*venue, *class, text, out);
+            }
+            Event::Garbled { venue, text } => {
+                self.counts.garbled += 1;
+                out.push(Action::Note(Note::Garbled { venue: *venue, text: text.clone() }));
+            }
+            Event::Control(control) => self.on_control(control, out),
+        }
+    }
+
+    fn on_listed(&mut self, instrument: &Instrument, out: &mut Vec<Action>) {
+        let desk = &mut self.desks[instrument.id.index()];
+        let rescaled = desk.listed.as_ref().is_some_and(|before| {
+            (before.tick_size, before.lot_size) != (instrument.tick_size, instrument.lot_size)
+        });
+        if rescaled {
+            // Every price and quantity that we hold is in the old ticks and lots.
+            let text = format!("{} changed its tick or lot size: restart", instrument.symbol);
+            self.halt(HaltCause::Fault, &text, out);
+            return;
+        }
+        if desk.listed.as_ref() != Some(instrument) {
+            out.push(Action::Note(Note::Listed { instrument: Box::new(instrument.clone()) }));
+        }
+        desk.listed = Some(instrument.clone());
+        desk.dirty = true;
+        self.join_group(instrument);
+    }
+
+    fn on_book_change(&mut self, id: InstrumentId) {
+        let now = self.now;
+        let desk = &mut self.desks[id.index()];
+        desk.observe_book(now);
+        desk.dirty = true;
+        let venue = desk.venue;
+        self.venues[venue.index()].market.alive_at = now;
+        let group = &mut self.groups[self.desks[id.index()].group];
+        if group.plan.since.is_some() && group.hedge_at == Some(id) {
+            group.due = now;
+        }
+    }
+
+    /// A book that has moved away from the levels of its snapshot is built anew.
+    fn renew_thin_book(&mut self, id: InstrumentId, out: &mut Vec<Action>) {
+        let now = self.now;
+        let desk = &mut self.desks[id.index()];
+        if desk.book.is_depleted() && now.since(desk.resync_at) >= RESYNC_PAUSE {
+            desk.resync_at = now;
+            out.push(Action::Resync { instrument: id });
+        }
+    }
+
+    fn on_book_lost(&mut self, id: InstrumentId, why: BookLoss, out: &mut Vec<Action>) {
+        let desk = &mut self.desks[id.index()];
+        desk.book.invalidate();
+        desk.dirty = true;
+        out.push(Action::Note(Note::BookLost { instrument: id, why }));
+    }
+
+    fn on_funding(
+        &mut self,
+        instrument: Option<InstrumentId>,
+        venue: VenueId,
+        amount: crate::domain::Money,
+    ) {
+        // Where the venue does not say, a venue with one perpetual of ours leaves no doubt.
+        let id = instrument.or_else(|| self.instruments_of(venue).first().copied());
+        if let Some(id) = id {
+            let desk = &mut self.desks[id.index()];
+            desk.position.book_funding(amount);
+            desk.attribution.funding(amount);
+        }
+    }
+
+    fn on_link(
+        &mut self,
+        venue: VenueId,
+        link: LinkKind,
+        up: bool,
+        text: &str,
+        out: &mut Vec<Action>,
+    ) {
+        let now = self.now;
+        let state = self.venues[venue.index()].link_mut(link);
+        state.up = up;
+        state.alive_at = now;
+        if link == LinkKind::User {
+            // What happened while it was down is learnt by asking.
+            self.ask_account(venue);
+        }
+        self.touch_venue(venue);
+        out.push(Action::Note(Note::Link { venue, link, up, text: text.to_owned() }));
+    }
+
+    /// Quotes and hedges on a venue are looked at again.
+    fn touch_venue(&mut self, venue: VenueId) {
+        let now = self.now;
+        for desk in self.desks.iter_mut().filter(|desk| desk.venue == venue) {
+            desk.dirty = true;
+            self.groups[desk.group].due = now;
+        }
+    }
+
+    fn on_fill(&mut self, fill: &Fill, out: &mut Vec<Action>) {
+        let now = self.now;
+        let id = fill.instrument;
+        let Some(fee_quote) = self.desks[id.index()].on_fill(fill, now) else { return };
+        let mut purpose = None;
+        if let Some(order_id) = fill.order
+            && let Some(order) = self.orders.find_mut(id, order_id)
+        {
+            purpose = Some(order.new.purpose);
+            order.on_fill(fill.qty, now);
+            self.after_order_news(id, order_id, out);
+        }
+        self.count_fill(fill, purpose);
+        self.desks[id.index()].dirty = true;
+        self.groups[self.desks[id.index()].group].due = now;
+        for &member in &self.groups[self.desks[id.index()].group].members.clone() {
+            self.desks[member.index()].dirty = true;
+        }
+        if purpose == Some(Purpose::Quote) && self.params.pace.post_fill_pause > Span::ZERO {
+            let until = now + self.params.pace.post_fill_pause;
+            self.pause_side(id, fill.side, until, Reason::PostFillPause);
+        }
+        out.push(Action::Note(Note::Filled {
+            instrument: id,
+            id: fill.order,
+            side: fill.side,
+            px: fill.px,
+            qty: fill.qty,
+            liquidity: fill.liquidity,
+            fee_quote,
+            position: self.desks[id.index()].position.qty(),
+            purpose,
+        }));
+        if fill.liquidity == Liquidity::Maker
+            && let Some(trip) = self.breaker.on_fill(fill.side, now)
+        {
+            self.halt(trip.cause, &trip.text, out);
+        }
+    }
+
+    fn on_order(&mut self, event: &OrderEvent, out: &mut Vec<Action>) {
+        let (id, now) = (event.instrument, self.now);
+        let Some(order) = self.orders.find_mut(id, event.id) else {
+            // An order of an earlier run: the account reading will show and cancel it.
+            let venue = self.desks[id.index()].venue;
+            self.ask_account(venue);
+            return;
+        };
+        let (side, purpose) = (order.new.side, order.new.purpose);
+        let step = order.on_event(event, now);
+        match &event.update {
+            OrderUpdate::Rejected { class, text } => {
+                out.push(Action::Note(Note::OrderRejected {
+                    id: event.id,
+                    instrument: id,
+                    class: *class,
+                    text: text.clone(),
+                }));
+                // An order with that id is live: nothing was refused, and a query will tell.
+                if *class != RejectClass::DuplicateId {
+                    self.on_refusal(id, side, purpose, *class, out);
+                }
+            }
+            OrderUpdate::Unknown { text } => out.push(Action::Note(Note::OrderUnknown {
+                id: event.id,
+                instrument: id,
+                text: text.clone(),
+            })),
+            OrderUpdate::State { .. } => self.desks[id.index()].sides[side.index()].refusals = 0,
+            OrderUpdate::ChangeRejected { .. } | OrderUpdate::NotFound => {}
+        }
+        self.take_step(id, event.id, step, out);
+        self.after_order_news(id, event.id, out);
+    }
+
+    /// Does what an order's news or age calls for.
+    pub(super) fn take_step(
+        &mut self,
+        instrument: InstrumentId,
+        id: OrderId,
+        step: Step,
+        out: &mut Vec<Action>,
+    ) {
+        match step {
+            Step::None => {}
+            Step::Query => out.push(Action::Query { id, instrument }),
+            Step::Cancel => {
+                if let Some(order) = self.orders.find_mut(instrument, id) {
+                    order.cancel_sent(self.now);
+                    self.counts.cancels_sent += 1;
+                    out.push(Action::Cancel { id, instrument });
+                }
+            }
+            Step::Reconcile => {
+                let venue = self.desks[instrument.index()].venue;
+                self.ask_account(venue);
+            }
+        }
+    }
+
+    /// Files the order where it belongs now, and lets quotes and hedges look again.
+    pub(super) fn after_order_news(
+        &mut self,
+        instrument: InstrumentId,
+        id: OrderId,
+        out: &mut Vec<Action>,
+    ) {
+        let was_open = self.orders.of(instrument).any(|order| order.new.id == id);
+        self.orders.settle(instrument, id);
+        let is_open = self.orders.of(instrument).any(|order| order.new.id == id);
+        if was_open && !is_open {
+            self.quiet_since = self.now;
+            if let Some(order) = self.orders.find(instrument, id)
+                && let crate::orders::Phase::Ended(status) = order.phase
+            {
+                let filled = order.filled;
+                out.push(Action::Note(Note::OrderEnded { id, instrument, filled, status }));
+            }
+        }
+        let desk = &mut self.desks[instrument.index()];
+        desk.dirty = true;
+        self.groups[desk.group].due = self.now;
+        self.orders_due = Ts(0);
+    }
+
+    fn on_refusal(
+        &mut self,
+        id: InstrumentId,
+        side: Side,
+        purpose: Purpose,
+        class: RejectClass,
+        out: &mut Vec<Action>,
+    ) {
+        let now = self.now;
+        self.counts.refusals += 1;
+        let state = &mut self.desks[id.index()].sides[side.index()];
+        state.refusals += 1;
+        let base = match class {
+            RejectClass::WouldTake => WOULD_TAKE_PAUSE,
+            _ => REFUSAL_PAUSE,
+        };
+        let pause = Span((base.0 << state.refusals.min(6)).min(REFUSAL_PAUSE_MAX.0));
+        let reason = match class {
+            RejectClass::InsufficientFunds => Reason::InsufficientFunds,
+            RejectClass::Throttled => Reason::Throttled,
+            RejectClass::Closed => Reason::NotTrading,
+            _ => Reason::RejectPause,
+        };
+        if purpose == Purpose::Quote {
+            self.pause_side(id, side, now + pause, reason);
+        }
+        if class == RejectClass::InsufficientFunds || class == RejectClass::ReduceOnly {
+            let venue = self.desks[id.index()].venue;
+            self.ask_account(venue);
+        }
+        if !matches!(class, RejectClass::Throttled)
+            && let Some(trip) = self.breaker.on_reject(now)
+        {
+            self.halt(trip.cause, &trip.text, out);
+        }
+    }
+
+    fn pause_side(&mut self, id: InstrumentId, side: Side, until: Ts, reason: Reason) {
+        let desk = &mut self.desks[id.index()];
+        desk.dirty = true;
+        let pause = &mut desk.sides[side.index()].pause;
+        if pause.is_none_or(|(before, _)| before < until) {
+            *pause = Some((until, reason));
+        }
+    }
+
+    /// Looks at orders whose time has come: answers overdue, questions and cancels to repeat.
+    pub(super) fn tend_orders(&mut self, out: &mut Vec<Action>) {
+        let now = self.now;
+        if now < self.orders_due {
+            return;
+        }
+        let bound = self.params.risk.order_unknown_bound;
+        for index in 0..self.desks.len() {
+            let instrument = self.desks[index].id;
+            let steps: Vec<(OrderId, Step)> = self
+                .orders
+                .of_mut(instrument)
+                .map(|order| (order.new.id, order.on_time(now, bound)))
+                .filter(|(_, step)| *step != Step::None)
+                .collect();
+            for (id, step) in steps {
+                self.take_step(instrument, id, step, out);
+            }
+        }
+        let next = self.orders.all().filter_map(crate::orders::Order::wakeup).min();
+        // The repeat of something that did not move on is at least a millisecond away.
+        self.orders_due = next.map_or(Ts::FAR, |at| at.max(now + Span::from_ms(1)));
+    }
+}

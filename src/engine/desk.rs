@@ -1,0 +1,260 @@
+//! What the engine knows of one instrument: listing, market, holding, quotes.
+
+use serde::Serialize;
+
+use super::params::{InstrumentParams, Params, Role};
+use crate::domain::{
+    Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
+    Span, Trade, Ts, VenueId,
+};
+use crate::inventory::{Attribution, Booked, Markouts, Position};
+use crate::market::{
+    Book, Intensity, IntensityParams, Touch, TradeFlow, TradeFlowParams, Volatility,
+    VolatilityParams,
+};
+use crate::quoting::QuoteNumbers;
+
+/// Horizons at which fills are judged.
+const MARKOUT_HORIZONS: [Span; 3] = [Span::from_s(1), Span::from_s(5), Span::from_s(30)];
+
+/// One instrument on one venue.
+#[derive(Clone, Debug)]
+pub(super) struct Desk {
+    pub(super) id: InstrumentId,
+    pub(super) venue: VenueId,
+    /// Which group of instruments of one base asset it belongs to; its own until it is listed.
+    pub(super) group: usize,
+    pub(super) params: InstrumentParams,
+    pub(super) listed: Option<Instrument>,
+    /// Maker and taker fee as ratios; the venue's word, or nothing yet.
+    pub(super) fees: Option<(Money, Money)>,
+    pub(super) book: Book,
+    pub(super) volatility: Volatility,
+    pub(super) intensity: Intensity,
+    pub(super) flow: TradeFlow,
+    pub(super) mark: Option<Mark>,
+    /// When the last public trade arrived.
+    pub(super) traded_at: Ts,
+    /// Held now, in base: balance of a spot asset, position of a perpetual.
+    pub(super) held_base: Money,
+    /// The venue's time of our last fill.
+    pub(super) filled_at: Ts,
+    /// Lots and cash; flat means on target.
+    pub(super) position: Position,
+    pub(super) attribution: Attribution,
+    pub(super) markouts: Markouts,
+    /// The opening inventory waits for a mid to be valued at.
+    opening_due: bool,
+    /// The book has thinned out within what is known; a new snapshot was asked for then.
+    pub(super) resync_at: Ts,
+    pub(super) sides: [DeskSide; 2],
+    pub(super) numbers: Option<QuoteNumbers>,
+    /// Something changed that quotes depend on.
+    pub(super) dirty: bool,
+    pub(super) tally: Tally,
+    /// When to decide again though nothing changed.
+    pub(super) due: Ts,
+    /// No flattening order before then.
+    pub(super) flatten_at: Ts,
+}
+
+/// What was done on one instrument, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Quotes sent.
+    pub quotes_sent: u64,
+    /// Hedging and flattening orders sent.
+    pub reducing_orders_sent: u64,
+    /// Fills that rested.
+    pub maker_fills: u64,
+    /// Fills that took.
+    pub taker_fills: u64,
+    /// Volume filled resting, quote.
+    pub maker_volume_quote: Money,
+    /// Volume filled taking, quote.
+    pub taker_volume_quote: Money,
+}
+
+/// One side's quoting state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DeskSide {
+    /// Why it is or is not quoting.
+    pub(super) reason: Reason,
+    /// When its orders were last changed.
+    pub(super) changed_at: Ts,
+    /// It shows nothing until then, for that reason.
+    pub(super) pause: Option<(Ts, Reason)>,
+    /// Refusals in a row.
+    pub(super) refusals: u32,
+    /// When `quoting_for` was last brought up to date.
+    pub(super) counted_at: Ts,
+    /// Time with a confirmed order resting.
+    pub(super) quoting_for: Span,
+}
+
+impl Desk {
+    pub(super) fn new(id: InstrumentId, params: &Params) -> Desk {
+        let own = params.instruments[id.index()].clone();
+        let side = DeskSide {
+            reason: Reason::Starting,
+            changed_at: Ts(0),
+            pause: None,
+            refusals: 0,
+            counted_at: Ts(0),
+            quoting_for: Span::ZERO,
+        };
+        Desk {
+            id,
+            venue: own.venue,
+            group: id.index(),
+            params: own,
+            listed: None,
+            fees: None,
+            book: Book::new(),
+            volatility: Volatility::new(VolatilityParams {
+                half_life: params.market.volatility_half_life,
+                ..VolatilityParams::default()
+            }),
+            intensity: Intensity::new(IntensityParams {
+                fallback_a_per_s: params.market.order_arrival_per_s,
+                fallback_k_per_bps: params.market.order_arrival_decay_per_bps,
+                ..IntensityParams::default()
+            }),
+            flow: TradeFlow::new(TradeFlowParams::default()),
+            mark: None,
+            traded_at: Ts(0),
+            held_base: Money::ZERO,
+            filled_at: Ts(0),
+            position: Position::flat(),
+            attribution: Attribution::new(),
+            markouts: Markouts::new(&MARKOUT_HORIZONS),
+            opening_due: false,
+            resync_at: Ts(0),
+            sides: [side; 2],
+            numbers: None,
+            dirty: true,
+            tally: Tally::default(),
+            due: Ts(0),
+            flatten_at: Ts(0),
+        }
+    }
+
+    pub(super) fn is_quoted(&self) -> bool {
+        self.params.role == Role::Quote
+    }
+
+    /// Holding away from the target, in base.
+    pub(super) fn off_target_base(&self) -> Money {
+        self.held_base - self.params.inventory_target_base
+    }
+
+    /// Nothing that the venue would take as an order is left to close.
+    pub(super) fn is_flat(&self) -> bool {
+        let Some(instrument) = &self.listed else { return true };
+        let off = self.off_target_base().abs();
+        if instrument.kind == InstrumentKind::LinearPerpetual {
+            return off < instrument.quantity(instrument.min_qty);
+        }
+        match self.book.touch() {
+            Some(touch) => instrument.lots_within(off) < instrument.least_qty(touch.bid.px),
+            None => off < instrument.quantity(instrument.min_qty),
+        }
+    }
+
+    /// Takes the venue's first word on what is held: what is off target is the opening inventory,
+    /// bought at the mid.
+    pub(super) fn open_with(&mut self, held_base: Money, now: Ts) {
+        self.held_base = held_base;
+        self.opening_due = true;
+        self.value_opening(now);
+    }
+
+    fn value_opening(&mut self, now: Ts) {
+        let (Some(instrument), Some(touch)) = (&self.listed, self.book.touch()) else { return };
+        let opening = instrument.lots_within(self.off_target_base()) - self.position.qty();
+        let half_ticks = touch.mid_half_ticks();
+        let price = Position::half_tick_price(half_ticks, instrument);
+        self.position.adjust(opening, price, instrument);
+        self.attribution.adjust(now, opening, half_ticks);
+        self.opening_due = false;
+    }
+
+    /// Counts a fill of ours, once; `None` when it had been counted before.
+    pub(super) fn on_fill(&mut self, fill: &Fill, now: Ts) -> Option<Money> {
+        let instrument = self.listed.as_ref()?;
+        let Booked::New { fee_quote, fee_elsewhere } = self.position.book(fill, instrument) else {
+            return None;
+        };
+        let base_fee = if fill.fee_asset == instrument.base { fill.fee } else { Money::ZERO };
+        self.held_base += instrument.quantity(fill.qty.signed(fill.side)) - base_fee;
+        self.filled_at = self.filled_at.max(fill.at);
+        if let Some(touch) = self.book.touch() {
+            self.attribution.mark(now, touch.mid_half_ticks());
+        }
+        self.attribution.fill(now, fill, fee_quote);
+        if fill.liquidity == Liquidity::Maker {
+            self.markouts.fill(now, fill);
+        }
+        // A fee in a third asset (BNB) is reckoned at the listed rate, for display only.
+        Some(if fee_elsewhere { self.listed_fee(fill) } else { fee_quote })
+    }
+
+    fn listed_fee(&self, fill: &Fill) -> Money {
+        let Some(instrument) = &self.listed else { return Money::ZERO };
+        let (maker, taker) = self.fees.unwrap_or_default();
+        let rate = if fill.liquidity == Liquidity::Maker { maker } else { taker };
+        instrument.notional(fill.px, fill.qty) * rate
+    }
+
+    /// The mid of the book, in quote per base.
+    pub(super) fn mid_f64(&self) -> Option<f64> {
+        let touch = self.book.touch().filter(|touch| !touch.is_crossed())?;
+        Some(touch.mid_ticks() * self.listed.as_ref()?.tick_f64())
+    }
+
+    /// Brings the estimators and the mark up to date with the book.
+    pub(super) fn observe_book(&mut self, now: Ts) {
+        let Some(touch) = self.book.touch().filter(|touch| !touch.is_crossed()) else { return };
+        self.volatility.observe(now, touch.mid_ticks());
+        if self.opening_due {
+            self.value_opening(now);
+        }
+        if self.attribution.mark_half_ticks() != Some(touch.mid_half_ticks()) {
+            self.attribution.mark(now, touch.mid_half_ticks());
+        }
+        self.markouts.mark(now, touch.mid_half_ticks());
+    }
+
+    pub(super) fn observe_trade(&mut self, trade: &Trade, now: Ts) {
+        let Some(touch) = self.book.touch() else { return };
+        if self.flow.observe(trade, touch.mid_ticks()) {
+            self.traded_at = now;
+            self.intensity.observe(trade, touch.mid_ticks());
+        }
+    }
+
+    /// The session's result here, in quote, at the last mark.
+    pub(super) fn profit_quote(&self) -> Money {
+        let (Some(instrument), Some(mark)) = (&self.listed, self.attribution.mark_half_ticks())
+        else {
+            return Money::ZERO;
+        };
+        self.position.total(Position::half_tick_price(mark, instrument), instrument)
+    }
+
+    /// Whether the parts of the result make its whole, to the last unit.
+    pub(super) fn check_identity(&self) -> Result<(), String> {
+        match &self.listed {
+            Some(instrument) => self
+                .attribution
+                .check(self.profit_quote(), instrument)
+                .map_err(|imbalance| imbalance.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Best prices of others: own resting orders left out where that is asked for.
+    pub(super) fn touch_of_others(&self, own: &[(Side, Px, Qty)]) -> Option<Touch> {
+        if own.is_empty() { self.book.touch() } else { self.book.without_own(own) }
+    }
+}

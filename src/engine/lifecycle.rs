@@ -1,0 +1,286 @@
+//! The daemon's life: from connecting to quoting, to a verified stop.
+//!
+//! ```text
+//!  STARTING ─▶ RECONCILING ─▶ WARMING ─▶ QUOTING ⇄ REDUCING
+//!                  ▲             │           │        │
+//!                  │ resume      ▼           ▼        ▼
+//!                HALTED ◀────────┴───────────┴────────┘
+//!  any ─▶ STOPPING ─▶ STOPPED
+//! ```
+
+use super::{Ending, Engine, Stopping};
+use crate::domain::{Action, Control, HaltCause, Money, Note, RejectClass, State, VenueId};
+
+/// A halt, and how far its clean-up has come.
+#[derive(Clone, Debug)]
+pub(super) struct Halt {
+    pub(super) cause: HaltCause,
+    pub(super) text: String,
+    /// Positions are closed too.
+    pub(super) flatten: bool,
+}
+
+impl State {
+    /// Only orders that bring exposure towards zero may leave.
+    pub(super) fn is_reducing_only(self) -> bool {
+        !matches!(self, State::Quoting | State::Warming)
+    }
+}
+
+impl Engine {
+    pub(super) fn enter(&mut self, to: State, why: &str, out: &mut Vec<Action>) {
+        let from = self.state;
+        if from == to {
+            return;
+        }
+        self.state = to;
+        self.entered_at = self.now;
+        self.desks.iter_mut().for_each(|desk| desk.dirty = true);
+        out.push(Action::Note(Note::StateChanged { from, to, why: why.to_owned() }));
+    }
+
+    /// Moves on where the way is clear.
+    pub(super) fn live(&mut self, out: &mut Vec<Action>) {
+        match self.state {
+            State::Starting => self.live_starting(out),
+            State::Reconciling => self.live_reconciling(out),
+            State::Warming => self.live_warming(out),
+            State::Quoting | State::Reducing => self.live_quoting(out),
+            State::Halted => self.live_halted(out),
+            State::Stopping => self.live_stopping(out),
+            State::Stopped => {}
+        }
+    }
+
+    fn live_starting(&mut self, out: &mut Vec<Action>) {
+        let ready = self.venues.iter().all(super::venue::Venue::is_ready)
+            && self.desks.iter().all(|desk| desk.listed.is_some());
+        if ready {
+            self.began_at = self.now;
+            self.enter(State::Reconciling, "venues connected", out);
+        }
+    }
+
+    fn live_reconciling(&mut self, out: &mut Vec<Action>) {
+        if !self.is_all_clear() {
+            return;
+        }
+        if let Some((cause, text)) = self.params.latch.take() {
+            out.push(Action::Note(Note::Latch { set: true, text: text.clone() }));
+            self.halt(cause, &text, out);
+            return;
+        }
+        self.enter(State::Warming, "accounts read, no order of ours left", out);
+    }
+
+    fn live_warming(&mut self, out: &mut Vec<Action>) {
+        if self.now.since(self.entered_at) < self.params.market.warm_up {
+            return;
+        }
+        let proven = self.desks.iter().all(|desk| desk.book.is_synced());
+        let measured = self.quoting_desks().all(|desk| self.volatility_of(desk).is_some());
+        if proven && measured {
+            self.enter(State::Quoting, "books proven, estimators warm", out);
+        }
+    }
+
+    fn live_quoting(&mut self, out: &mut Vec<Action>) {
+        if let Some(trip) = self.breaker.on_profit(self.profit_quote()) {
+            self.halt(trip.cause, &trip.text, out);
+            return;
+        }
+        let pressing = self.pressing_reason();
+        match (self.state, pressing) {
+            (State::Quoting, Some(why)) => self.enter(State::Reducing, &why, out),
+            (State::Reducing, None) => self.enter(State::Quoting, "exposure within limits", out),
+            _ => {}
+        }
+    }
+
+    /// Why only reducing orders may be shown, if so.
+    fn pressing_reason(&self) -> Option<String> {
+        self.groups.iter().find_map(|group| {
+            let since = group.plan.since.filter(|_| group.plan.late)?;
+            let ms = self.now.since(since).ms();
+            Some(format!("net {} exposure beyond the trigger for {ms} ms", group.base))
+        })
+    }
+
+    fn live_halted(&mut self, out: &mut Vec<Action>) {
+        self.cancel_all(out);
+        let flatten = self.halt.as_ref().is_some_and(|halt| halt.flatten);
+        if flatten && self.orders.all().next().is_none() {
+            self.flatten(out);
+        }
+    }
+
+    fn live_stopping(&mut self, out: &mut Vec<Action>) {
+        self.cancel_all(out);
+        let Some(stopping) = self.stopping else { return };
+        if self.now >= stopping.deadline {
+            let text = format!("deadline passed: {}", self.leftovers());
+            self.finish(Ending::MaybeLeft { text }, out);
+            return;
+        }
+        if self.orders.all().next().is_some() {
+            return;
+        }
+        if self.params.shutdown.flatten && self.flatten(out) {
+            return;
+        }
+        if self.is_all_clear() {
+            let ending = self.clean_ending();
+            self.finish(ending, out);
+        }
+    }
+
+    /// How a stop with no order left ends.
+    fn clean_ending(&self) -> Ending {
+        let left: Vec<String> = self
+            .desks
+            .iter()
+            .filter(|desk| self.params.shutdown.flatten && !desk.is_flat())
+            .map(|desk| format!("{} {}", desk.off_target_base(), desk.params.symbol))
+            .collect();
+        match (&self.halt, left.is_empty()) {
+            (_, false) => Ending::MaybeLeft { text: format!("positions: {}", left.join(", ")) },
+            (Some(halt), true) => Ending::SafetyHaltFlat { text: halt.text.clone() },
+            (None, true) => Ending::FlatAndClean,
+        }
+    }
+
+    pub(super) fn finish(&mut self, ending: Ending, out: &mut Vec<Action>) {
+        self.ending = Some(ending);
+        self.enter(State::Stopped, "finished", out);
+    }
+
+    /// What may be left, in words.
+    fn leftovers(&self) -> String {
+        let mut left: Vec<String> = self
+            .orders
+            .all()
+            .map(|order| {
+                let symbol = &self.desks[order.new.instrument.index()].params.symbol;
+                format!("order {}-{} on {symbol}", order.new.id.epoch, order.new.id.counter)
+            })
+            .collect();
+        for desk in self.desks.iter().filter(|desk| !desk.is_flat()) {
+            left.push(format!("{} {} off target", desk.off_target_base(), desk.params.symbol));
+        }
+        for venue in &self.venues {
+            if !venue.is_read_since(self.quiet_since) {
+                left.push(format!("{} not verified", venue.name));
+            } else if venue.differs > 0 {
+                left.push(format!("{}'s account differs from ours", venue.name));
+            }
+        }
+        left.join(", ")
+    }
+
+    /// No order of ours is open, and every venue has said so since the last one ended, in
+    /// agreement with our ledger.
+    pub(super) fn is_all_clear(&mut self) -> bool {
+        if self.orders.all().next().is_some() {
+            return false;
+        }
+        let (now, since) = (self.now, self.quiet_since);
+        let mut clear = true;
+        for venue in &mut self.venues {
+            if !venue.is_read_since(since) || venue.differs > 0 {
+                clear = false;
+                if venue.asked_at.is_none() {
+                    venue.ask_at = venue.ask_at.min(now);
+                }
+            }
+        }
+        clear
+    }
+
+    pub(super) fn halt(&mut self, cause: HaltCause, text: &str, out: &mut Vec<Action>) {
+        if matches!(self.state, State::Halted | State::Stopping | State::Stopped) {
+            return;
+        }
+        out.push(Action::Note(Note::Halted { cause, text: text.to_owned() }));
+        self.halt = Some(Halt { cause, text: text.to_owned(), flatten: false });
+        self.enter(State::Halted, text, out);
+        self.cancel_all(out);
+    }
+
+    pub(super) fn on_control(&mut self, control: &Control, out: &mut Vec<Action>) {
+        match control {
+            Control::Pause => self.set_paused(true, out),
+            Control::Resume => self.resume(out),
+            Control::Kill { flatten } => {
+                self.halt(HaltCause::Operator, "killed by the operator", out);
+                if let Some(halt) = &mut self.halt {
+                    halt.flatten |= flatten;
+                }
+            }
+            Control::Stop => self.stop(out),
+            Control::Fault { text } => self.halt(HaltCause::Fault, text, out),
+        }
+    }
+
+    fn set_paused(&mut self, paused: bool, out: &mut Vec<Action>) {
+        if self.paused != paused {
+            self.paused = paused;
+            self.desks.iter_mut().for_each(|desk| desk.dirty = true);
+            out.push(Action::Note(Note::Paused { paused }));
+        }
+    }
+
+    fn resume(&mut self, out: &mut Vec<Action>) {
+        self.set_paused(false, out);
+        if self.state == State::Halted {
+            self.halt = None;
+            self.breaker.reset();
+            self.rebase_profit();
+            for venue in &mut self.venues {
+                venue.differs = 0;
+            }
+            self.quiet_since = self.now;
+            out.push(Action::Note(Note::Latch { set: false, text: "resumed".to_owned() }));
+            self.enter(State::Reconciling, "resumed by the operator", out);
+        }
+    }
+
+    fn stop(&mut self, out: &mut Vec<Action>) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(Stopping { deadline: self.now + self.params.shutdown.deadline });
+        self.enter(State::Stopping, "stop asked for", out);
+        self.quiet_since = self.now;
+        self.cancel_all(out);
+    }
+
+    pub(super) fn on_venue_failed(
+        &mut self,
+        venue: VenueId,
+        class: RejectClass,
+        text: &str,
+        out: &mut Vec<Action>,
+    ) {
+        let session = &mut self.venues[venue.index()];
+        session.failed = Some(text.to_owned());
+        let text = format!("{}: {text}", session.name);
+        if self.state == State::Starting {
+            let ending = match class {
+                RejectClass::Auth => Ending::Refused { text },
+                _ => Ending::Misconfigured { text },
+            };
+            self.finish(ending, out);
+        } else {
+            self.halt(HaltCause::Auth, &text, out);
+        }
+    }
+
+    /// The session's result so far, in quote: since the start, or since the last resume.
+    pub(super) fn profit_quote(&self) -> Money {
+        self.desks.iter().map(super::desk::Desk::profit_quote).sum::<Money>() - self.profit_base
+    }
+
+    fn rebase_profit(&mut self) {
+        self.profit_base += self.profit_quote();
+    }
+}

@@ -1,0 +1,289 @@
+//! Wanted quotes, the reasons for having none, and the changes that follow.
+
+use super::Engine;
+use super::send::Wish;
+use crate::domain::{
+    Action, InstrumentId, InstrumentKind, Note, OrderKind, Purpose, Quote, QuoteSide, Quotes,
+    Reason, Side, Span, State, Ts,
+};
+use crate::orders::{Change, Phase, Tolerance, Working, changes};
+use crate::quoting;
+
+impl Engine {
+    /// Decides every instrument whose inputs have changed, or whose time has come.
+    pub(super) fn quote(&mut self, out: &mut Vec<Action>) {
+        for index in 0..self.desks.len() {
+            let desk = &self.desks[index];
+            if desk.is_quoted() && (desk.dirty || self.now >= desk.due) {
+                self.quote_one(desk.id, out);
+            }
+        }
+    }
+
+    fn quote_one(&mut self, id: InstrumentId, out: &mut Vec<Action>) {
+        let now = self.now;
+        let desk = &mut self.desks[id.index()];
+        desk.dirty = false;
+        // However quiet it is, ages and pauses are looked at this often.
+        desk.due = now + Span::from_ms(1000);
+        if !matches!(self.state, State::Quoting | State::Reducing) {
+            if matches!(self.state, State::Starting | State::Reconciling | State::Warming) {
+                let why =
+                    if self.state == State::Warming { Reason::WarmingUp } else { Reason::Starting };
+                self.give_reason(id, Side::Buy, why, out);
+                self.give_reason(id, Side::Sell, why, out);
+            } else {
+                let why = if self.halt.is_some() { Reason::Halted } else { Reason::Stopping };
+                self.show(&Quotes::none(id, why), out);
+            }
+            return;
+        }
+        let quotes = match self.market_reason(id) {
+            Some(reason) => {
+                self.desks[id.index()].numbers = None;
+                Quotes::none(id, reason)
+            }
+            None => self.wanted(id, out),
+        };
+        self.show(&quotes, out);
+    }
+
+    /// Why the market, the connection or the daemon allows no quote at all, if so.
+    pub(super) fn market_reason(&self, id: InstrumentId) -> Option<Reason> {
+        let desk = &self.desks[id.index()];
+        let venue = &self.venues[desk.venue.index()];
+        let market = &self.params.market;
+        if self.paused {
+            return Some(Reason::Paused);
+        }
+        let Some(instrument) = &desk.listed else { return Some(Reason::NotListed) };
+        if !instrument.trading {
+            return Some(Reason::NotTrading);
+        }
+        if !venue.user.up || venue.failed.is_some() {
+            return Some(Reason::UserStreamDown);
+        }
+        if !venue.market.up || !desk.book.is_synced() {
+            return Some(Reason::BookNotSynced);
+        }
+        if self.now.since(venue.market.alive_at) > market.max_book_age {
+            return Some(Reason::BookStale);
+        }
+        let skew = venue.clock_offset.map_or(i64::MAX, |offset| offset.0.abs());
+        if skew > self.params.risk.max_clock_offset.0 {
+            return Some(Reason::ClockSkew);
+        }
+        let Some(touch) = desk.book.touch() else { return Some(Reason::BookThin) };
+        if touch.is_crossed() {
+            return Some(Reason::BookCrossed);
+        }
+        let mid = touch.mid_ticks();
+        if touch.spread_ticks() as f64 / mid * 1e4 > market.max_spread_bps {
+            return Some(Reason::SpreadWide);
+        }
+        let top = [touch.bid, touch.ask]
+            .map(|level| instrument.price_f64(level.px) * instrument.quantity_f64(level.qty));
+        if top[0].min(top[1]) < market.min_top_quote {
+            return Some(Reason::BookThin);
+        }
+        let Some(volatility) = self.volatility_of(desk) else { return Some(Reason::WarmingUp) };
+        if volatility > market.max_volatility_bps_sqrt_s {
+            return Some(Reason::Volatile);
+        }
+        let Some(reference) = self.reference_price(id) else { return Some(Reason::NoReference) };
+        let apart = (mid * instrument.tick_f64() / reference - 1.0).abs() * 1e4;
+        (apart > self.params.reference.max_disagreement_bps).then_some(Reason::ReferenceDisagrees)
+    }
+
+    /// The model's quotes, with the pauses of each side.
+    fn wanted(&mut self, id: InstrumentId, out: &mut Vec<Action>) -> Quotes {
+        let now = self.now;
+        let desk = &self.desks[id.index()];
+        let Some(instrument) = &desk.listed else { return Quotes::none(id, Reason::NotListed) };
+        let own: Vec<_> = if self.params.market.use_own_order_filter {
+            self.orders.resting(id).collect()
+        } else {
+            Vec::new()
+        };
+        let Some(touch) = desk.touch_of_others(&own).filter(|touch| !touch.is_crossed()) else {
+            return Quotes::none(id, Reason::BookThin);
+        };
+        let Some((maker_fee, _)) = desk.fees else { return Quotes::none(id, Reason::Starting) };
+        let (exposure, _) = self.exposure(desk);
+        let intensity = desk.intensity.estimate();
+        let as_f64 = |money: crate::domain::Money| {
+            rust_decimal::prelude::ToPrimitive::to_f64(&money).unwrap_or(f64::NAN)
+        };
+        let inputs = quoting::Inputs {
+            instrument,
+            fair_price: touch.weighted_mid_ticks() * instrument.tick_f64(),
+            best_bid: touch.bid.px,
+            best_ask: touch.ask.px,
+            volatility_bps_sqrt_s: self.volatility_of(desk),
+            intensity_a_per_s: intensity.a_per_s,
+            intensity_k_per_bps: intensity.k_per_bps,
+            drift_bps_per_s: 0.0,
+            inventory_base: as_f64(exposure),
+            inventory_limit_base: as_f64(desk.params.limits.inventory_limit_base),
+            maker_fee_bps: as_f64(maker_fee) * 1e4,
+        };
+        let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
+        let inventory_base = inputs.inventory_base;
+        let mut decision = quoting::quote(&self.params.quoting, &inputs);
+        let desk = &mut self.desks[id.index()];
+        for side in Side::BOTH {
+            if let Some((until, reason)) = desk.sides[side.index()].pause {
+                if now < until {
+                    decision.quotes.sides[side.index()] = QuoteSide::none(reason);
+                    desk.due = desk.due.min(until);
+                } else {
+                    desk.sides[side.index()].pause = None;
+                }
+            }
+        }
+        if let Some(numbers) = decision.numbers
+            && desk.numbers.is_none_or(|before| before != numbers)
+        {
+            out.push(Action::Note(Note::Quoted {
+                instrument: id,
+                fair: numbers.fair,
+                reservation: numbers.reservation,
+                half_spread_bps: numbers.half_spread_bps,
+                skew_bps: numbers.skew_bps,
+                volatility_bps_sqrt_s: volatility,
+                inventory_base,
+            }));
+        }
+        desk.numbers = decision.numbers;
+        decision.quotes
+    }
+
+    /// Brings the working orders to the wanted ones.
+    fn show(&mut self, quotes: &Quotes, out: &mut Vec<Action>) {
+        for side in Side::BOTH {
+            self.show_side(quotes.instrument, side, &quotes.sides[side.index()], out);
+        }
+    }
+
+    fn show_side(
+        &mut self,
+        id: InstrumentId,
+        side: Side,
+        wanted: &QuoteSide,
+        out: &mut Vec<Action>,
+    ) {
+        let plan = {
+            let desk = &self.desks[id.index()];
+            let working: Vec<Working<'_>> = self
+                .orders
+                .live(id)
+                .filter(|o| o.new.side == side && o.new.purpose == Purpose::Quote)
+                .map(Working)
+                .collect();
+            changes(side, &wanted.levels, &working, self.tolerance(desk), self.now)
+        };
+        let pulling = wanted.levels.is_empty();
+        let next = self.desks[id.index()].sides[side.index()].changed_at
+            + self.params.pace.reprice_min_interval;
+        if !plan.is_empty() && !pulling && self.now < next {
+            let desk = &mut self.desks[id.index()];
+            desk.due = desk.due.min(next);
+            desk.dirty = false;
+            return;
+        }
+        let mut reason = wanted.reason;
+        let changed = !plan.is_empty();
+        for change in plan {
+            if let Err(blocked) = self.carry_out(id, side, change, out) {
+                reason = blocked;
+                self.wait_for(id, blocked);
+            }
+        }
+        if changed {
+            self.desks[id.index()].sides[side.index()].changed_at = self.now;
+        }
+        let resting = self.orders.live(id).any(|o| {
+            o.new.side == side && o.new.purpose == Purpose::Quote && o.phase != Phase::Sent
+        });
+        if reason != Reason::Quoting && resting && !pulling {
+            // Something of the side stands although not all of it could be sent.
+            reason = Reason::Quoting;
+        }
+        self.give_reason(id, side, reason, out);
+    }
+
+    fn carry_out(
+        &mut self,
+        id: InstrumentId,
+        side: Side,
+        change: Change,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Reason> {
+        match change {
+            Change::Cancel { id: order } => {
+                self.cancel(id, order, out);
+                Ok(())
+            }
+            Change::Amend { id: order, px, qty } => {
+                self.amend(id, order, px, qty, out);
+                Ok(())
+            }
+            Change::Place(Quote { px, qty }) => {
+                let wish = Wish {
+                    instrument: id,
+                    side,
+                    px,
+                    qty,
+                    kind: OrderKind::PostOnly,
+                    reduce_only: false,
+                    purpose: Purpose::Quote,
+                };
+                self.place(wish, out).map(|_| ())
+            }
+        }
+    }
+
+    /// When a side that was held back is looked at again.
+    fn wait_for(&mut self, id: InstrumentId, reason: Reason) {
+        let now = self.now;
+        let desk = &mut self.desks[id.index()];
+        let at = match reason {
+            Reason::Budget | Reason::Throttled => {
+                self.venues[desk.venue.index()].budget.quote_at(now)
+            }
+            _ => now + Span::from_ms(250),
+        };
+        desk.due = desk.due.min(at);
+    }
+
+    fn tolerance(&self, desk: &super::desk::Desk) -> Tolerance {
+        let spot = desk.listed.as_ref().is_none_or(|listed| listed.kind == InstrumentKind::Spot);
+        Tolerance {
+            reprice_threshold_bps: self.params.pace.reprice_threshold_bps,
+            max_age: self.params.pace.max_quote_age,
+            can_move: !spot,
+            can_shrink: spot,
+        }
+    }
+
+    /// Records why a side is or is not quoting, and for how long it has been.
+    fn give_reason(&mut self, id: InstrumentId, side: Side, reason: Reason, out: &mut Vec<Action>) {
+        let now = self.now;
+        let state = &mut self.desks[id.index()].sides[side.index()];
+        state.count_to(now);
+        if state.reason != reason {
+            state.reason = reason;
+            out.push(Action::Note(Note::SideReason { instrument: id, side, reason }));
+        }
+    }
+}
+
+impl super::desk::DeskSide {
+    /// Adds the time since the last count to the side's uptime, if it was quoting.
+    pub(super) fn count_to(&mut self, now: Ts) {
+        if self.reason == Reason::Quoting && self.counted_at > Ts(0) {
+            self.quoting_for = self.quoting_for + now.since(self.counted_at);
+        }
+        self.counted_at = now;
+    }
+}

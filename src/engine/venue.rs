@@ -1,0 +1,90 @@
+//! What the engine knows of one venue: connections, clock, budget, account.
+
+use std::collections::BTreeMap;
+
+use super::params::VenueParams;
+use crate::domain::{Asset, LinkKind, Money, Span, Ts, VenueId};
+use crate::risk::Budget;
+
+/// One connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkState {
+    pub(super) up: bool,
+    /// Last sign of life.
+    pub(super) alive_at: Ts,
+}
+
+/// One venue.
+#[derive(Clone, Debug)]
+pub(super) struct Venue {
+    pub(super) id: VenueId,
+    pub(super) name: String,
+    pub(super) request_timeout: Span,
+    pub(super) market: LinkState,
+    pub(super) market_slow: LinkState,
+    pub(super) user: LinkState,
+    pub(super) budget: Budget,
+    pub(super) clock_offset: Option<Span>,
+    /// The venue cannot be used, and why.
+    pub(super) failed: Option<String>,
+    /// Free and locked, by asset.
+    pub(super) balances: BTreeMap<Asset, (Money, Money)>,
+    /// When the account was last asked for, while the answer is out.
+    pub(super) asked_at: Option<Ts>,
+    /// As-of time of the last complete answer.
+    pub(super) read_at: Option<Ts>,
+    /// When to ask next.
+    pub(super) ask_at: Ts,
+    /// Complete answers in a row that differ from our ledger.
+    pub(super) differs: u32,
+    /// Open orders there that are not ours.
+    pub(super) foreign_orders: usize,
+}
+
+/// An account answer that has not come by then is asked for again.
+pub(super) const ACCOUNT_PATIENCE: Span = Span::from_s(5);
+
+impl Venue {
+    pub(super) fn new(id: VenueId, params: &VenueParams) -> Venue {
+        Venue {
+            id,
+            name: params.name.clone(),
+            request_timeout: params.request_timeout,
+            market: LinkState::default(),
+            market_slow: LinkState::default(),
+            user: LinkState::default(),
+            budget: Budget::new(params.max_orders_per_s, params.message_reserve_cancel_pct),
+            clock_offset: None,
+            failed: None,
+            balances: BTreeMap::new(),
+            asked_at: None,
+            read_at: None,
+            ask_at: Ts(0),
+            differs: 0,
+            foreign_orders: 0,
+        }
+    }
+
+    pub(super) fn link_mut(&mut self, link: LinkKind) -> &mut LinkState {
+        match link {
+            LinkKind::Market => &mut self.market,
+            LinkKind::MarketSlow => &mut self.market_slow,
+            LinkKind::User => &mut self.user,
+        }
+    }
+
+    /// Connected, clock known, usable.
+    pub(super) fn is_ready(&self) -> bool {
+        self.failed.is_none() && self.market.up && self.user.up && self.clock_offset.is_some()
+    }
+
+    /// The account as of `since` or later has been read.
+    pub(super) fn is_read_since(&self, since: Ts) -> bool {
+        self.read_at.is_some_and(|at| at >= since)
+    }
+
+    /// Free and locked of an asset together.
+    pub(super) fn total(&self, asset: &Asset) -> Money {
+        self.balances.get(asset).map_or(Money::ZERO, |(free, locked)| free + locked)
+    }
+}

@@ -1,0 +1,360 @@
+//! What an operator sees: the state now, and the sums of the session.
+
+use rust_decimal::prelude::ToPrimitive;
+use serde::Serialize;
+
+use super::desk::Desk;
+use super::{Counts, Ending, Engine, Tally};
+use crate::domain::{
+    BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
+};
+use crate::inventory::{Markout, Parts};
+use crate::orders::{Order, Phase, Request};
+use crate::quoting::QuoteNumbers;
+
+/// The daemon at one instant. Decimals are strings.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// State of the daemon.
+    pub state: State,
+    /// What halted it, when it is halted.
+    pub halt_cause: Option<HaltCause>,
+    /// The same in words.
+    pub halt_reason: Option<String>,
+    /// Paused by the operator.
+    pub paused: bool,
+    /// How it ended, once it has.
+    pub ending: Option<Ending>,
+    /// Venues in the order of the configuration.
+    pub venues: Vec<VenueView>,
+    /// Instruments in the order of the configuration.
+    pub instruments: Vec<InstrumentView>,
+    /// Exposure by base asset.
+    pub exposure: Vec<GroupView>,
+    /// Orders that are not closed.
+    pub orders: Vec<OrderView>,
+    /// The session so far.
+    pub session: Summary,
+}
+
+/// One venue.
+#[derive(Clone, Debug, Serialize)]
+pub struct VenueView {
+    /// The operator's name for it.
+    pub name: String,
+    /// The market stream is connected.
+    pub market_up: bool,
+    /// The user stream is connected.
+    pub user_up: bool,
+    /// Time since the market stream's last sign of life, milliseconds.
+    pub market_age_ms: i64,
+    /// Time since the user stream's last sign of life, milliseconds.
+    pub user_age_ms: i64,
+    /// Venue clock minus ours, milliseconds.
+    pub clock_offset_ms: Option<i64>,
+    /// Limits used, by the venue's word.
+    pub usage: BudgetUsage,
+    /// Why it cannot be used, when it cannot.
+    pub failed: Option<String>,
+    /// Open orders there that are not ours.
+    pub foreign_orders: usize,
+    /// Balances: asset, free, locked.
+    pub balances: Vec<(String, Money, Money)>,
+}
+
+/// One price level of a book.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LevelView {
+    /// Price, quote per base.
+    pub price: Money,
+    /// Quantity, base.
+    pub quantity: Money,
+}
+
+/// One side of an instrument.
+#[derive(Clone, Debug, Serialize)]
+pub struct SideView {
+    /// Why it is or is not quoting.
+    pub reason: Reason,
+    /// Best level of the market.
+    pub best: Option<LevelView>,
+    /// Share of the session with a quote, 0 to 1.
+    pub uptime: f64,
+}
+
+/// One instrument.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstrumentView {
+    /// Name of its venue.
+    pub venue: String,
+    /// The venue's symbol.
+    pub symbol: String,
+    /// Quoted, or only hedged on.
+    pub quoted: bool,
+    /// The book is proven.
+    pub book_synced: bool,
+    /// Bids.
+    pub bid: SideView,
+    /// Asks.
+    pub ask: SideView,
+    /// Held now, base.
+    pub held_base: Money,
+    /// The holding that counts as flat, base.
+    pub target_base: Money,
+    /// Session result here, quote.
+    pub profit_quote: Money,
+    /// Its parts; their sum is the result exactly.
+    pub parts: Option<Parts>,
+    /// Largest inventory of the session, base, without sign.
+    pub max_inventory_base: Money,
+    /// Time-weighted average inventory without sign, base.
+    pub average_inventory_base: f64,
+    /// What was done here, counted.
+    pub tally: Tally,
+    /// What maker fills were worth some time later, before fees.
+    pub markouts: Vec<Markout>,
+    /// Volatility to reckon with, basis points per √s.
+    pub volatility_bps_sqrt_s: Option<f64>,
+    /// The volatility has been measured, not assumed.
+    pub volatility_measured: bool,
+    /// Arrival intensity at depth zero, per second.
+    pub intensity_a_per_s: f64,
+    /// Decay of intensity per basis point.
+    pub intensity_k_per_bps: f64,
+    /// The intensity has been fitted, not configured.
+    pub intensity_trusted: bool,
+    /// Balance of recent takers, −1 all selling to 1 all buying.
+    pub trade_imbalance: f64,
+    /// Maker fee, ratio.
+    pub maker_fee: Option<Money>,
+    /// Taker fee, ratio.
+    pub taker_fee: Option<Money>,
+    /// Mark price, quote per base.
+    pub mark_price: Option<Money>,
+    /// Funding rate of the running interval, ratio.
+    pub funding_rate: Option<Money>,
+    /// The numbers behind the quotes now.
+    pub quote: Option<QuoteNumbers>,
+}
+
+/// Exposure of one base asset over all venues.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupView {
+    /// The base asset.
+    pub base: String,
+    /// Net, base, from target.
+    pub net_base: Money,
+    /// Net, quote, at the mid.
+    pub net_quote: Option<f64>,
+    /// What live orders could still buy, base.
+    pub open_buys_base: Money,
+    /// What live orders could still sell, base.
+    pub open_sells_base: Money,
+    /// How long the exposure has been beyond the hedge trigger, milliseconds.
+    pub beyond_trigger_ms: Option<i64>,
+}
+
+/// One order that is not closed.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrderView {
+    /// Epoch and counter of its id.
+    pub id: String,
+    /// Name of its venue.
+    pub venue: String,
+    /// The venue's symbol.
+    pub symbol: String,
+    /// Which way.
+    pub side: Side,
+    /// Price, quote per base.
+    pub price: Money,
+    /// Quantity, base.
+    pub quantity: Money,
+    /// Filled, base.
+    pub filled: Money,
+    /// Where it stands: `sent`, `working`, `canceling`, `amending`, `unknown`, `settling`.
+    pub state: &'static str,
+    /// Why it exists.
+    pub purpose: Purpose,
+    /// Age, milliseconds.
+    pub age_ms: i64,
+}
+
+/// The sums of the session.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Since the venues were connected, milliseconds.
+    pub duration_ms: i64,
+    /// What was done.
+    pub counts: Counts,
+    /// Fills that rested.
+    pub maker_fills: u64,
+    /// Fills that took.
+    pub taker_fills: u64,
+    /// Volume filled resting, quote.
+    pub maker_volume_quote: Money,
+    /// Volume filled taking, quote.
+    pub taker_volume_quote: Money,
+    /// Result, quote.
+    pub profit_quote: Money,
+    /// Its parts; their sum is the result exactly.
+    pub parts: Parts,
+}
+
+impl Engine {
+    /// A view for operators.
+    #[must_use]
+    pub fn status(&self, now: Ts) -> Status {
+        Status {
+            state: self.state,
+            halt_cause: self.halt.as_ref().map(|halt| halt.cause),
+            halt_reason: self.halt.as_ref().map(|halt| halt.text.clone()),
+            paused: self.paused,
+            ending: self.ending.clone(),
+            venues: self.venues.iter().map(|venue| venue_view(venue, now)).collect(),
+            instruments: self.desks.iter().map(|desk| self.instrument_view(desk, now)).collect(),
+            exposure: self.group_views(now),
+            orders: self.orders.all().filter_map(|order| self.order_view(order, now)).collect(),
+            session: self.summary(now),
+        }
+    }
+
+    /// The sums of the session.
+    #[must_use]
+    pub fn summary(&self, now: Ts) -> Summary {
+        let mut parts = Parts::default();
+        for desk in &self.desks {
+            if let Some(instrument) = &desk.listed {
+                let own = desk.attribution.parts(instrument);
+                parts.spread_capture += own.spread_capture;
+                parts.hedge += own.hedge;
+                parts.inventory += own.inventory;
+                parts.fees += own.fees;
+                parts.funding += own.funding;
+            }
+        }
+        let began = if self.began_at == Ts(0) { now } else { self.began_at };
+        Summary {
+            duration_ms: now.since(began).ms(),
+            counts: self.counts,
+            maker_fills: self.desks.iter().map(|desk| desk.tally.maker_fills).sum(),
+            taker_fills: self.desks.iter().map(|desk| desk.tally.taker_fills).sum(),
+            maker_volume_quote: self.desks.iter().map(|desk| desk.tally.maker_volume_quote).sum(),
+            taker_volume_quote: self.desks.iter().map(|desk| desk.tally.taker_volume_quote).sum(),
+            profit_quote: self.desks.iter().map(Desk::profit_quote).sum(),
+            parts,
+        }
+    }
+
+    fn instrument_view(&self, desk: &Desk, now: Ts) -> InstrumentView {
+        let listed = desk.listed.as_ref();
+        let side = |side: Side| {
+            let mut state = desk.sides[side.index()];
+            state.count_to(now);
+            let total = now.since(self.began_at).seconds();
+            let up = state.quoting_for.seconds();
+            SideView {
+                reason: state.reason,
+                best: listed.zip(desk.book.best(side)).map(|(instrument, level)| LevelView {
+                    price: instrument.price(level.px),
+                    quantity: instrument.quantity(level.qty),
+                }),
+                uptime: if total > 0.0 { (up / total).min(1.0) } else { 0.0 },
+            }
+        };
+        let intensity = desk.intensity.estimate();
+        let (_, average) = desk.attribution.average_inventory_lots(now);
+        InstrumentView {
+            venue: self.venues[desk.venue.index()].name.clone(),
+            symbol: desk.params.symbol.clone(),
+            quoted: desk.is_quoted(),
+            book_synced: desk.book.is_synced(),
+            bid: side(Side::Buy),
+            ask: side(Side::Sell),
+            held_base: desk.held_base,
+            target_base: desk.params.inventory_target_base,
+            profit_quote: desk.profit_quote(),
+            parts: listed.map(|instrument| desk.attribution.parts(instrument)),
+            max_inventory_base: listed.map_or(Money::ZERO, |instrument| {
+                instrument.quantity(desk.attribution.max_inventory())
+            }),
+            average_inventory_base: listed.map_or(0.0, |listed| average * listed.lot_f64()),
+            tally: desk.tally,
+            markouts: desk.markouts.averages(),
+            volatility_bps_sqrt_s: self.volatility_of(desk),
+            volatility_measured: desk.volatility.is_warm(),
+            intensity_a_per_s: intensity.a_per_s,
+            intensity_k_per_bps: intensity.k_per_bps,
+            intensity_trusted: intensity.trusted,
+            trade_imbalance: desk.flow.imbalance(),
+            maker_fee: desk.fees.map(|(maker, _)| maker),
+            taker_fee: desk.fees.map(|(_, taker)| taker),
+            mark_price: desk.mark.as_ref().map(|mark| mark.mark_price),
+            funding_rate: desk.mark.as_ref().map(|mark| mark.funding_rate),
+            quote: desk.numbers,
+        }
+    }
+
+    fn group_views(&self, now: Ts) -> Vec<GroupView> {
+        let listed = self.groups.iter().filter(|group| !group.members.is_empty());
+        listed
+            .map(|group| {
+                let desk = &self.desks[group.members[0].index()];
+                let (net_base, [buys, sells]) = self.exposure(desk);
+                let net_quote = net_base.to_f64().zip(desk.mid_f64()).map(|(net, mid)| net * mid);
+                GroupView {
+                    base: group.base.clone(),
+                    net_base,
+                    net_quote,
+                    open_buys_base: buys,
+                    open_sells_base: sells,
+                    beyond_trigger_ms: group.plan.since.map(|since| now.since(since).ms()),
+                }
+            })
+            .collect()
+    }
+
+    fn order_view(&self, order: &Order, now: Ts) -> Option<OrderView> {
+        let id: InstrumentId = order.new.instrument;
+        let desk = &self.desks[id.index()];
+        let instrument = desk.listed.as_ref()?;
+        let state = match (order.phase, order.request) {
+            (Phase::Sent, _) => "sent",
+            (Phase::Unknown(_), _) => "unknown",
+            (Phase::Ended(_), _) => "settling",
+            (Phase::Working, Request::Cancel { .. }) => "canceling",
+            (Phase::Working, Request::Amend { .. }) => "amending",
+            (Phase::Working, Request::Idle) => "working",
+        };
+        Some(OrderView {
+            id: format!("{}-{}", order.new.id.epoch, order.new.id.counter),
+            venue: self.venues[desk.venue.index()].name.clone(),
+            symbol: desk.params.symbol.clone(),
+            side: order.new.side,
+            price: instrument.price(order.px),
+            quantity: instrument.quantity(order.qty),
+            filled: instrument.quantity(order.filled),
+            state,
+            purpose: order.new.purpose,
+            age_ms: now.since(order.sent_at).ms(),
+        })
+    }
+}
+
+fn venue_view(venue: &super::venue::Venue, now: Ts) -> VenueView {
+    VenueView {
+        name: venue.name.clone(),
+        market_up: venue.market.up,
+        user_up: venue.user.up,
+        market_age_ms: now.since(venue.market.alive_at).ms(),
+        user_age_ms: now.since(venue.user.alive_at).ms(),
+        clock_offset_ms: venue.clock_offset.map(crate::domain::Span::ms),
+        usage: venue.budget.usage(),
+        failed: venue.failed.clone(),
+        foreign_orders: venue.foreign_orders,
+        balances: venue
+            .balances
+            .iter()
+            .map(|(asset, (free, locked))| (asset.to_string(), *free, *locked))
+            .collect(),
+    }
+}

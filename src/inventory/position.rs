@@ -1,0 +1,198 @@
+//! What we hold of one instrument and what it has cost, exactly, from fills.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::domain::{Asset, Fill, Instrument, Money, Px, Qty, Side};
+
+/// How many trade ids are remembered to tell repeats. A repeat that comes after this many newer
+/// trades of the same instrument would count again: ask a venue for fewer past trades than this.
+pub const RECENT_TRADES: usize = 4096;
+
+/// What booking a fill did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Booked {
+    /// It was new.
+    New {
+        /// The fee in quote currency, below zero for a rebate; zero when the fee asset is
+        /// neither base nor quote.
+        fee_quote: Money,
+        /// The fee was in another asset and went to [`Position::other_fees`].
+        fee_elsewhere: bool,
+    },
+    /// It had come before by another road; nothing changed.
+    Repeat,
+}
+
+/// One instrument's ledger: signed lots and cash in the quote currency.
+///
+/// Profit is `cash + position · mark`, exactly. A fee in the base asset (spot) counts as paid in
+/// quote at the fill price; [`Position::base_fees`] tells how much less base the wallet holds.
+#[derive(Clone, Debug)]
+pub struct Position {
+    qty: Qty,
+    cash: Money,
+    open_cost: Money,
+    fees: Money,
+    funding: Money,
+    base_fees: Money,
+    other_fees: Vec<(Asset, Money)>,
+    seen: BTreeSet<(u64, Side)>,
+    order_seen: VecDeque<(u64, Side)>,
+}
+
+impl Default for Position {
+    fn default() -> Position {
+        Position::flat()
+    }
+}
+
+impl Position {
+    /// Nothing held, nothing earned.
+    #[must_use]
+    pub fn flat() -> Position {
+        Position {
+            qty: Qty::ZERO,
+            cash: Money::ZERO,
+            open_cost: Money::ZERO,
+            fees: Money::ZERO,
+            funding: Money::ZERO,
+            base_fees: Money::ZERO,
+            other_fees: Vec::new(),
+            seen: BTreeSet::new(),
+            order_seen: VecDeque::new(),
+        }
+    }
+
+    /// Change the position without a fill, valued at `price`, so that profit does not change at
+    /// that price: what is held at the start, or what a reconciliation found.
+    pub fn adjust(&mut self, by: Qty, price: Money, instrument: &Instrument) {
+        self.trade(by, price, instrument);
+    }
+
+    /// Book a fill once, however often it arrives.
+    pub fn book(&mut self, fill: &Fill, instrument: &Instrument) -> Booked {
+        // A self-trade is one trade id with both sides ours.
+        let key = (fill.trade_id, fill.side);
+        if !self.seen.insert(key) {
+            return Booked::Repeat;
+        }
+        self.order_seen.push_back(key);
+        if self.order_seen.len() > RECENT_TRADES
+            && let Some(oldest) = self.order_seen.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+
+        let price = instrument.price(fill.px);
+        self.trade(fill.qty.signed(fill.side), price, instrument);
+        let fee_quote = if fill.fee_asset == instrument.quote {
+            fill.fee
+        } else if fill.fee_asset == instrument.base {
+            self.base_fees += fill.fee;
+            fill.fee * price
+        } else {
+            self.add_other_fee(&fill.fee_asset, fill.fee);
+            return Booked::New { fee_quote: Money::ZERO, fee_elsewhere: !fill.fee.is_zero() };
+        };
+        self.fees += fee_quote;
+        self.cash -= fee_quote;
+        Booked::New { fee_quote, fee_elsewhere: false }
+    }
+
+    /// Book funding received in quote currency, below zero when paid.
+    pub fn book_funding(&mut self, amount: Money) {
+        self.funding += amount;
+        self.cash += amount;
+    }
+
+    /// Signed lots held.
+    #[must_use]
+    pub fn qty(&self) -> Qty {
+        self.qty
+    }
+
+    /// Cash since the start, in quote currency: sales less purchases, fees and funding.
+    #[must_use]
+    pub fn cash(&self) -> Money {
+        self.cash
+    }
+
+    /// Profit since the start at a price, in quote currency.
+    #[must_use]
+    pub fn total(&self, price: Money, instrument: &Instrument) -> Money {
+        self.cash + instrument.quantity(self.qty) * price
+    }
+
+    /// The part of the profit that closing at `price` would realise: against average cost,
+    /// before fees.
+    #[must_use]
+    pub fn unrealised(&self, price: Money, instrument: &Instrument) -> Money {
+        instrument.quantity(self.qty) * price - self.open_cost
+    }
+
+    /// The part of the profit that no price can change any more, fees and funding included;
+    /// with [`Position::unrealised`] it makes the total exactly.
+    #[must_use]
+    pub fn realised(&self) -> Money {
+        self.cash + self.open_cost
+    }
+
+    /// Average entry price of what is held, in quote per base; `None` when flat.
+    #[must_use]
+    pub fn entry_price(&self, instrument: &Instrument) -> Option<Money> {
+        self.open_cost.checked_div(instrument.quantity(self.qty))
+    }
+
+    /// Fees paid, in quote currency; below zero when rebates are more.
+    #[must_use]
+    pub fn fees(&self) -> Money {
+        self.fees
+    }
+
+    /// Funding received, in quote currency; below zero when paid.
+    #[must_use]
+    pub fn funding(&self) -> Money {
+        self.funding
+    }
+
+    /// Fees that were taken out of the base asset, in base.
+    #[must_use]
+    pub fn base_fees(&self) -> Money {
+        self.base_fees
+    }
+
+    /// Fees in assets that are neither base nor quote; no part of the profit here.
+    #[must_use]
+    pub fn other_fees(&self) -> &[(Asset, Money)] {
+        &self.other_fees
+    }
+
+    /// The price of a half-tick mark, in quote per base.
+    #[must_use]
+    pub fn half_tick_price(mid_half_ticks: i64, instrument: &Instrument) -> Money {
+        instrument.price(Px(mid_half_ticks)) / Money::TWO
+    }
+
+    fn trade(&mut self, by: Qty, price: Money, instrument: &Instrument) {
+        let before = self.qty;
+        self.qty += by;
+        self.cash -= instrument.quantity(by) * price;
+        let crosses = before.0.signum() * self.qty.0.signum() < 0;
+        self.open_cost = if self.qty.is_zero() {
+            Money::ZERO
+        } else if crosses {
+            instrument.quantity(self.qty) * price
+        } else if before.0.abs() > self.qty.0.abs() {
+            self.open_cost * Money::from(self.qty.0) / Money::from(before.0)
+        } else {
+            self.open_cost + instrument.quantity(by) * price
+        };
+    }
+
+    fn add_other_fee(&mut self, asset: &Asset, fee: Money) {
+        match self.other_fees.iter_mut().find(|(known, _)| known == asset) {
+            Some((_, sum)) => *sum += fee,
+            None => self.other_fees.push((asset.clone(), fee)),
+        }
+    }
+}

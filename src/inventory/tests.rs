@@ -1,0 +1,336 @@
+//! Stories of fills, and what must hold for all of them.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{
+    Asset, Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Money, Px, Qty, Side, Span,
+    Ts, VenueId,
+};
+
+/// Ticks of 0.1, lots of 0.001, at least 5 in quote.
+fn instrument() -> Instrument {
+    Instrument {
+        id: InstrumentId(0),
+        venue: VenueId(0),
+        symbol: "BTCUSDT".to_owned(),
+        kind: InstrumentKind::LinearPerpetual,
+        base: Asset::new("BTC"),
+        quote: Asset::new("USDT"),
+        tick_size: Money::new(1, 1),
+        lot_size: Money::new(1, 3),
+        min_px: Px(1),
+        max_px: Px(100_000_000),
+        min_qty: Qty(1),
+        max_qty: Qty(100_000),
+        min_notional: Money::from(5),
+        max_open_orders: 200,
+        trading: true,
+    }
+}
+
+fn fill(trade_id: u64, side: Side, px: i64, qty: i64) -> Fill {
+    Fill {
+        instrument: InstrumentId(0),
+        order: None,
+        venue_order_id: 1,
+        trade_id,
+        side,
+        px: Px(px),
+        qty: Qty(qty),
+        liquidity: Liquidity::Maker,
+        fee: Money::ZERO,
+        fee_asset: Asset::new("USDT"),
+        at: Ts(0),
+    }
+}
+
+fn money(text: &str) -> Money {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_round_trip_realises_its_profit_and_a_repeat_changes_nothing() {
+    let instrument = instrument();
+    let mut position = Position::flat();
+    position.book(&fill(1, Side::Buy, 600_000, 10), &instrument);
+    assert_eq!(position.book(&fill(1, Side::Buy, 600_000, 10), &instrument), Booked::Repeat);
+    position.book(&fill(2, Side::Buy, 600_200, 10), &instrument);
+    assert_eq!(position.qty(), Qty(20));
+    assert_eq!(position.entry_price(&instrument), Some(money("60010")));
+    position.book(&fill(3, Side::Sell, 600_300, 5), &instrument);
+    assert_eq!(position.realised(), money("0.1"), "5 lots, 20 each above average cost");
+    assert_eq!(position.unrealised(money("60000"), &instrument), money("-0.15"));
+    // Through zero: 15 lots closed, 5 opened short at the new price.
+    position.book(&fill(4, Side::Sell, 600_300, 20), &instrument);
+    assert_eq!((position.qty(), position.realised()), (Qty(-5), money("0.4")));
+    assert_eq!(position.entry_price(&instrument), Some(money("60030")));
+    assert_eq!(position.total(money("60030"), &instrument), money("0.4"));
+}
+
+#[test]
+fn a_self_trade_is_two_fills_of_one_trade() {
+    let instrument = instrument();
+    let mut position = Position::flat();
+    position.book(&fill(1, Side::Buy, 600_000, 10), &instrument);
+    position.book(&fill(1, Side::Sell, 600_000, 10), &instrument);
+    assert_eq!(position.qty(), Qty(0));
+    assert_eq!(position.entry_price(&instrument), None);
+}
+
+#[test]
+fn fees_go_where_their_asset_says() {
+    let instrument = instrument();
+    let mut position = Position::flat();
+    let with_fee = |trade_id, fee: &str, asset: &str| Fill {
+        fee: money(fee),
+        fee_asset: Asset::new(asset),
+        ..fill(trade_id, Side::Buy, 600_000, 10)
+    };
+    let booked =
+        |fee: &str, elsewhere| Booked::New { fee_quote: money(fee), fee_elsewhere: elsewhere };
+    assert_eq!(position.book(&with_fee(1, "-0.06", "USDT"), &instrument), booked("-0.06", false));
+    assert_eq!(position.book(&with_fee(2, "0.00001", "BTC"), &instrument), booked("0.6", false));
+    assert_eq!(position.book(&with_fee(3, "0.001", "BNB"), &instrument), booked("0", true));
+    assert_eq!(position.fees(), money("0.54"));
+    assert_eq!(position.base_fees(), money("0.00001"));
+    assert_eq!(position.other_fees(), [(Asset::new("BNB"), money("0.001"))]);
+    assert_eq!(position.total(money("60000"), &instrument), money("-0.54"));
+}
+
+#[test]
+fn only_so_many_trade_ids_are_remembered() {
+    let instrument = instrument();
+    let mut position = Position::flat();
+    for trade_id in 0..=RECENT_TRADES as u64 {
+        position.book(&fill(trade_id, Side::Buy, 600_000, 1), &instrument);
+    }
+    assert_eq!(position.book(&fill(1, Side::Buy, 600_000, 1), &instrument), Booked::Repeat);
+    assert_ne!(position.book(&fill(0, Side::Buy, 600_000, 1), &instrument), Booked::Repeat);
+}
+
+#[test]
+fn inventory_is_averaged_over_time() {
+    let mut attribution = Attribution::new();
+    let at = |s| Ts(0) + Span::from_s(s);
+    attribution.mark(at(0), 1_200_000);
+    attribution.fill(at(10), &fill(1, Side::Buy, 600_000, 4), Money::ZERO);
+    attribution.fill(at(15), &fill(2, Side::Sell, 600_000, 6), Money::ZERO);
+    assert_eq!(attribution.average_inventory_lots(at(20)), (0.5, 1.5));
+    assert_eq!(attribution.max_inventory(), Qty(4));
+    assert_eq!(Attribution::new().average_inventory_lots(at(3)), (0.0, 0.0));
+}
+
+#[test]
+fn markouts_that_wait_are_bounded() {
+    let mut markouts = Markouts::new(&[Span::from_s(5), Span::from_s(1), Span::from_s(1)]);
+    markouts.mark(Ts(0), 1_200_000);
+    for trade_id in 0..MAX_PENDING as u64 + 3 {
+        markouts.fill(Ts(0), &fill(trade_id, Side::Sell, 600_001, 1));
+    }
+    assert_eq!(markouts.dropped(), 3);
+    markouts.mark(Ts(0) + Span::from_s(2), 1_300_000);
+    let averages = markouts.averages();
+    assert_eq!(averages.len(), 2);
+    assert_eq!((averages[0].fills, averages[1].fills), (MAX_PENDING as u64, 0));
+    assert!((averages[0].half_ticks - 2.0).abs() < 1e-12, "the mid before the late mark");
+}
+
+#[test]
+fn a_mid_at_the_horizon_itself_counts() {
+    let mut markouts = Markouts::new(&[Span(10)]);
+    markouts.mark(Ts(0), 1_200_000);
+    markouts.fill(Ts(0), &fill(1, Side::Buy, 600_000, 2));
+    markouts.mark(Ts(10), 1_200_004);
+    assert_eq!(markouts.averages()[0].fills, 0);
+    markouts.mark(Ts(11), 1_200_900);
+    assert_eq!(markouts.averages()[0].half_ticks, 4.0);
+}
+
+#[test]
+fn exposures_net_over_venues_and_not_over_assets() {
+    let holding = |base: &str, held: &str, target: &str, price: Option<&str>| Holding {
+        base: Asset::new(base),
+        held_base: money(held),
+        target_base: money(target),
+        price: price.map(money),
+    };
+    let nets = net_exposures(&[
+        holding("ETH", "3", "3", None),
+        holding("BTC", "1.5", "1", Some("60000")),
+        holding("BTC", "-0.3", "0", Some("60100")),
+    ]);
+    assert_eq!(nets.len(), 2);
+    assert_eq!(nets[0].base, Asset::new("BTC"));
+    assert_eq!((nets[0].net_base, nets[0].gross_base), (money("0.2"), money("0.8")));
+    assert_eq!(nets[0].net_quote, Some(money("11970")));
+    assert_eq!(nets[1].net_quote, Some(Money::ZERO), "on target needs no price");
+    assert_eq!(net_exposures(&[holding("BTC", "1", "0", None)])[0].net_quote, None);
+}
+
+fn hedge_params() -> HedgeParams {
+    HedgeParams {
+        trigger_base: money("0.05"),
+        target_base: money("0.01"),
+        max_order_base: money("0.2"),
+        max_slippage_bps: money("5"),
+        min_interval: Span::from_ms(500),
+        deadline: Span::from_s(3),
+    }
+}
+
+fn hedge_inputs<'a>(
+    instrument: &'a Instrument,
+    exposure: &str,
+    in_flight: &str,
+) -> HedgeInputs<'a> {
+    HedgeInputs {
+        instrument,
+        exposure_base: money(exposure),
+        in_flight_base: money(in_flight),
+        best_bid: Some(Px(600_000)),
+        best_ask: Some(Px(600_001)),
+    }
+}
+
+#[test]
+fn a_hedge_goes_back_to_the_target_and_is_not_repeated_while_on_its_way() {
+    let instrument = instrument();
+    let mut hedger = Hedger::new(hedge_params());
+    let ms = |ms: i64| Ts::from_ms(1_000_000 + ms);
+    let plan = hedger.plan(ms(0), &hedge_inputs(&instrument, "0.049", "0"));
+    assert_eq!(plan, HedgePlan::default());
+    let plan = hedger.plan(ms(1), &hedge_inputs(&instrument, "0.1234", "0"));
+    let order = HedgeOrder { side: Side::Sell, qty: Qty(113), px: Px(599_700) };
+    assert_eq!(plan.order, Some(order), "113.4 lots to the target, 5 bps through the bid");
+    assert_eq!((plan.since, plan.next), (Some(ms(1)), Some(ms(501))));
+    let plan = hedger.plan(ms(600), &hedge_inputs(&instrument, "0.1234", "-0.113"));
+    assert_eq!(plan.order, None, "all of it is on its way");
+    // It filled for a third and expired; a late fill of the rest cannot be counted twice.
+    let plan = hedger.plan(ms(700), &hedge_inputs(&instrument, "0.0834", "0"));
+    assert_eq!(plan.order.map(|order| order.qty), Some(Qty(73)));
+    let plan = hedger.plan(ms(800), &hedge_inputs(&instrument, "0.0604", "0"));
+    assert_eq!(plan.order, None, "within the interval");
+    assert_eq!(plan.next, Some(ms(1200)));
+    let plan = hedger.plan(ms(900), &hedge_inputs(&instrument, "0.0104", "0"));
+    assert_eq!(plan.done, Some(Span::from_ms(899)));
+    assert_eq!(hedger.plan(ms(901), &hedge_inputs(&instrument, "0.0104", "0")).done, None);
+}
+
+#[test]
+fn a_short_exposure_is_bought_back_up_to_the_price_cap() {
+    let instrument = instrument();
+    let mut hedger = Hedger::new(hedge_params());
+    let plan = hedger.plan(Ts(1), &hedge_inputs(&instrument, "-1", "0"));
+    let order = HedgeOrder { side: Side::Buy, qty: Qty(200), px: Px(600_301) };
+    assert_eq!(plan.order, Some(order), "cut to the largest order; 300.0005 ticks above");
+}
+
+#[test]
+fn exposure_that_cannot_be_hedged_is_late_after_the_deadline() {
+    let instrument = instrument();
+    let mut hedger = Hedger::new(hedge_params());
+    let dark = HedgeInputs { best_bid: None, ..hedge_inputs(&instrument, "0.1", "0") };
+    let start = hedger.plan(Ts(0), &dark);
+    assert_eq!((start.order, start.late, start.next), (None, false, Some(Ts(3_000_000_000))));
+    assert!(hedger.plan(Ts(3_000_000_000), &dark).late);
+    let lit = hedger.plan(Ts(3_100_000_000), &hedge_inputs(&instrument, "0.1", "0"));
+    assert!(lit.late && lit.order.is_some(), "late hedges are still placed");
+}
+
+#[test]
+fn bad_hedge_settings_are_all_named() {
+    assert!(hedge_params().problems().is_empty());
+    let bad = HedgeParams { target_base: money("0.05"), deadline: Span::ZERO, ..hedge_params() };
+    assert_eq!(bad.problems().len(), 2);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Mark(i64),
+    Fill(Fill),
+    Funding(i64),
+    Adjust(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let side = prop::bool::ANY.prop_map(|buy| if buy { Side::Buy } else { Side::Sell });
+    let asset = prop::sample::select(vec!["USDT", "BTC", "BNB"]);
+    let booked =
+        (0..30u64, side, 590_000..610_000i64, 1..500i64, -500..500i64, asset, any::<bool>())
+            .prop_map(|(trade_id, side, px, qty, fee, asset, maker)| Fill {
+                fee: Money::new(fee, 7),
+                fee_asset: Asset::new(asset),
+                liquidity: if maker { Liquidity::Maker } else { Liquidity::Taker },
+                ..fill(trade_id, side, px, qty)
+            });
+    prop_oneof![
+        (1_180_000..1_220_000i64).prop_map(Step::Mark),
+        booked.prop_map(Step::Fill),
+        (-1000..1000i64).prop_map(Step::Funding),
+        (-100..100i64).prop_map(Step::Adjust),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_parts_always_make_the_ledger(steps in prop::collection::vec(step(), 0..80)) {
+        let instrument = instrument();
+        let (mut position, mut attribution) = (Position::flat(), Attribution::new());
+        let mut mark = 1_200_000;
+        attribution.mark(Ts(0), mark);
+        for (at, step) in (1..).map(Ts).zip(steps) {
+            match step {
+                Step::Mark(mid) => {
+                    mark = mid;
+                    attribution.mark(at, mid);
+                }
+                Step::Fill(fill) => {
+                    if let Booked::New { fee_quote, .. } = position.book(&fill, &instrument) {
+                        attribution.fill(at, &fill, fee_quote);
+                    }
+                }
+                Step::Funding(cents) => {
+                    position.book_funding(Money::new(cents, 2));
+                    attribution.funding(Money::new(cents, 2));
+                }
+                Step::Adjust(lots) => {
+                    let price = Position::half_tick_price(mark, &instrument);
+                    position.adjust(Qty(lots), price, &instrument);
+                    attribution.adjust(at, Qty(lots), mark);
+                }
+            }
+            let price = Position::half_tick_price(mark, &instrument);
+            let total = position.total(price, &instrument);
+            prop_assert_eq!(attribution.check(total, &instrument), Ok(()));
+            // Average cost divides, which rounds at the 28th digit.
+            let split = position.realised() + position.unrealised(price, &instrument);
+            prop_assert!((split - total).abs() < Money::new(1, 15));
+        }
+    }
+
+    #[test]
+    fn hedges_never_add_to_or_flip_the_exposure(
+        exposure in -400_000..400_000i64,
+        in_flight in -400_000..400_000i64,
+        now in 0..10_000i64,
+    ) {
+        let instrument = instrument();
+        let mut hedger = Hedger::new(hedge_params());
+        let inputs = HedgeInputs {
+            exposure_base: Money::new(exposure, 6),
+            in_flight_base: Money::new(in_flight, 6),
+            ..hedge_inputs(&instrument, "0", "0")
+        };
+        if let Some(order) = hedger.plan(Ts::from_ms(now), &inputs).order {
+            let change = instrument.quantity(order.qty.signed(order.side));
+            for before in [inputs.exposure_base, inputs.exposure_base + inputs.in_flight_base] {
+                let after = before + change;
+                prop_assert!(after.abs() < before.abs());
+                prop_assert!(after.is_zero()
+                    || after.is_sign_positive() == before.is_sign_positive());
+            }
+            prop_assert!(order.qty >= instrument.least_qty(order.px));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! All orders of ours that are not closed, by instrument, and what they could still do.
+
+use std::collections::BTreeMap;
+
+use super::state::{Order, Phase, Request};
+use crate::domain::{InstrumentId, NewOrder, OrderId, Px, Qty, Side, Ts};
+
+/// Closed orders remembered, so that late news of them is recognised.
+pub const CLOSED_KEPT: usize = 512;
+
+/// What the live orders of one instrument could still trade, per side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exposed {
+    /// Could still be bought, unknown and in-flight orders and late fills included.
+    pub buys: Qty,
+    /// Could still be sold.
+    pub sells: Qty,
+}
+
+/// The order store.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    by_instrument: Vec<BTreeMap<OrderId, Order>>,
+    closed: BTreeMap<OrderId, Order>,
+}
+
+impl Store {
+    /// A store for that many instruments.
+    #[must_use]
+    pub fn new(instruments: usize) -> Store {
+        Store { by_instrument: vec![BTreeMap::new(); instruments], closed: BTreeMap::new() }
+    }
+
+    /// Takes an order in, before its action leaves.
+    pub fn insert(&mut self, new: NewOrder, now: Ts, answer_due: Ts) {
+        let order = Order::sent(new, now, answer_due);
+        self.by_instrument[order.new.instrument.index()].insert(order.new.id, order);
+    }
+
+    /// Takes in an order of ours that the venue lists and we did not know: an earlier run's.
+    pub fn adopt(&mut self, new: NewOrder, venue_order_id: u64, filled: Qty, now: Ts) {
+        let mut order = Order::sent(new, now, now);
+        order.phase = Phase::Working;
+        order.venue_order_id = Some(venue_order_id);
+        order.filled = filled;
+        // Its earlier trades belong to the run that made it and are in the position already.
+        order.traded = filled;
+        self.by_instrument[order.new.instrument.index()].insert(order.new.id, order);
+    }
+
+    /// An order that is not closed, or one of the last closed ones.
+    pub fn find_mut(&mut self, instrument: InstrumentId, id: OrderId) -> Option<&mut Order> {
+        let open = self.by_instrument.get_mut(instrument.index())?;
+        match open.get_mut(&id) {
+            Some(order) => Some(order),
+            None => self.closed.get_mut(&id),
+        }
+    }
+
+    /// As [`Store::find_mut`], to read.
+    #[must_use]
+    pub fn find(&self, instrument: InstrumentId, id: OrderId) -> Option<&Order> {
+        self.by_instrument.get(instrument.index())?.get(&id).or_else(|| self.closed.get(&id))
+    }
+
+    /// Moves an order between the open and the closed ones after its state has changed.
+    pub fn settle(&mut self, instrument: InstrumentId, id: OrderId) {
+        let open = &mut self.by_instrument[instrument.index()];
+        if open.get(&id).is_some_and(Order::is_closed) {
+            if let Some(order) = open.remove(&id) {
+                self.closed.insert(id, order);
+            }
+            while self.closed.len() > CLOSED_KEPT {
+                self.closed.pop_first();
+            }
+        } else if self.closed.get(&id).is_some_and(|order| !order.is_closed())
+            && let Some(order) = self.closed.remove(&id)
+        {
+            open.insert(id, order);
+        }
+    }
+
+    /// Orders of an instrument that are not closed, oldest first.
+    pub fn of(&self, instrument: InstrumentId) -> impl Iterator<Item = &Order> {
+        self.by_instrument[instrument.index()].values()
+    }
+
+    /// Orders of an instrument that the venue has not ended, oldest first.
+    pub fn live(&self, instrument: InstrumentId) -> impl Iterator<Item = &Order> {
+        self.of(instrument).filter(|order| order.is_live())
+    }
+
+    /// As [`Store::of`], to change.
+    pub fn of_mut(&mut self, instrument: InstrumentId) -> impl Iterator<Item = &mut Order> {
+        self.by_instrument[instrument.index()].values_mut()
+    }
+
+    /// Every order that is not closed.
+    pub fn all(&self) -> impl Iterator<Item = &Order> {
+        self.by_instrument.iter().flat_map(BTreeMap::values)
+    }
+
+    /// What the orders of an instrument could still trade.
+    #[must_use]
+    pub fn exposed(&self, instrument: InstrumentId) -> Exposed {
+        let mut sum = Exposed::default();
+        for order in self.of(instrument) {
+            match order.new.side {
+                Side::Buy => sum.buys += order.exposed(),
+                Side::Sell => sum.sells += order.exposed(),
+            }
+        }
+        sum
+    }
+
+    /// The most aggressive price at which an order of that side may rest.
+    #[must_use]
+    pub fn best_px(&self, instrument: InstrumentId, side: Side) -> Option<Px> {
+        self.live(instrument)
+            .filter(|order| order.new.side == side)
+            .map(Order::most_aggressive_px)
+            .max_by_key(|px| side.sign() * px.0)
+    }
+
+    /// Own resting quantity by price, to leave out of the fair price; only what the venue has
+    /// confirmed and could therefore show in the book.
+    pub fn resting(&self, instrument: InstrumentId) -> impl Iterator<Item = (Side, Px, Qty)> + '_ {
+        self.live(instrument)
+            .filter(|order| !matches!(order.phase, Phase::Sent))
+            .map(|order| (order.new.side, order.px, order.remaining()))
+    }
+
+    /// True when a cancel is on its way for that order.
+    #[must_use]
+    pub fn is_canceling(order: &Order) -> bool {
+        matches!(order.request, Request::Cancel { .. })
+    }
+}

@@ -1,0 +1,123 @@
+//! Limits over time: loss, repeated execution, repeated refusals.
+
+use std::collections::VecDeque;
+
+use crate::domain::{HaltCause, Money, Side, Span, Ts};
+
+/// A limit over time has been passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trip {
+    /// Which.
+    pub cause: HaltCause,
+    /// With numbers.
+    pub text: String,
+}
+
+/// The window of the repeated-execution limit.
+const FILL_WINDOW: Span = Span::from_s(60);
+/// The window of the refusal limit.
+const REJECT_WINDOW: Span = Span::from_s(10);
+
+/// Watches what has happened in the last seconds, and the result of the session.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    loss_limit_quote: Money,
+    max_fills_per_minute_side: usize,
+    max_rejects_per_10s: usize,
+    fills: [VecDeque<Ts>; 2],
+    rejects: VecDeque<Ts>,
+}
+
+impl Breaker {
+    /// A breaker with these limits; all above zero.
+    #[must_use]
+    pub fn new(
+        loss_limit_quote: Money,
+        max_fills_per_minute_side: usize,
+        max_rejects_per_10s: usize,
+    ) -> Breaker {
+        Breaker {
+            loss_limit_quote,
+            max_fills_per_minute_side,
+            max_rejects_per_10s,
+            fills: [VecDeque::new(), VecDeque::new()],
+            rejects: VecDeque::new(),
+        }
+    }
+
+    /// Counts a maker fill.
+    pub fn on_fill(&mut self, side: Side, now: Ts) -> Option<Trip> {
+        let window = &mut self.fills[side.index()];
+        let count = count_in(window, FILL_WINDOW, now);
+        (count > self.max_fills_per_minute_side).then(|| Trip {
+            cause: HaltCause::RepeatedExecution,
+            text: format!(
+                "{count} {side} fills within 60 s; max_fills_per_minute_side is {}",
+                self.max_fills_per_minute_side
+            ),
+        })
+    }
+
+    /// Counts a refusal that should not repeat.
+    pub fn on_reject(&mut self, now: Ts) -> Option<Trip> {
+        let count = count_in(&mut self.rejects, REJECT_WINDOW, now);
+        (count > self.max_rejects_per_10s).then(|| Trip {
+            cause: HaltCause::RejectLoop,
+            text: format!(
+                "{count} refusals within 10 s; max_rejects_per_10s is {}",
+                self.max_rejects_per_10s
+            ),
+        })
+    }
+
+    /// Judges the session's profit, fees and funding included, in quote.
+    #[must_use]
+    pub fn on_profit(&self, profit_quote: Money) -> Option<Trip> {
+        (profit_quote <= -self.loss_limit_quote).then(|| Trip {
+            cause: HaltCause::LossLimit,
+            text: format!(
+                "session result {:.2} is at or below the limit of -{}",
+                profit_quote, self.loss_limit_quote
+            ),
+        })
+    }
+
+    /// Forgets what was counted, when an operator resumes.
+    pub fn reset(&mut self) {
+        self.fills.iter_mut().for_each(VecDeque::clear);
+        self.rejects.clear();
+    }
+}
+
+fn count_in(window: &mut VecDeque<Ts>, length: Span, now: Ts) -> usize {
+    window.push_back(now);
+    while window.front().is_some_and(|&first| now.since(first) >= length) {
+        window.pop_front();
+    }
+    window.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_fills_on_one_side_trip() {
+        let mut breaker = Breaker::new(Money::from(100), 3, 3);
+        let at = |s: i64| Ts(s * 1_000_000_000);
+        assert!((0..3).all(|s| breaker.on_fill(Side::Buy, at(s)).is_none()));
+        assert!(breaker.on_fill(Side::Sell, at(3)).is_none());
+        assert_eq!(
+            breaker.on_fill(Side::Buy, at(4)).map(|trip| trip.cause),
+            Some(HaltCause::RepeatedExecution)
+        );
+        assert!(breaker.on_fill(Side::Buy, at(200)).is_none());
+    }
+
+    #[test]
+    fn a_loss_at_the_limit_trips() {
+        let breaker = Breaker::new(Money::from(100), 3, 3);
+        assert!(breaker.on_profit(Money::from(-99)).is_none());
+        assert!(breaker.on_profit(Money::from(-100)).is_some());
+    }
+}

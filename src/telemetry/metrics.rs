@@ -1,0 +1,232 @@
+//! What the notes add up to, as Prometheus has it. Names begin with `evenkeel_`; the driver adds
+//! its own to the same registry.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use rust_decimal::prelude::ToPrimitive;
+
+use super::Names;
+use crate::domain::{Money, Note, State};
+
+type Labels = Vec<(&'static str, String)>;
+type Count = Family<Labels, Counter>;
+type Level = Family<Labels, Gauge<f64, AtomicU64>>;
+
+/// Counters and gauges fed by notes.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    state: Level,
+    orders: Count,
+    rejects: Count,
+    unknown: Count,
+    blocked: Count,
+    fills: Count,
+    fees: Level,
+    position: Level,
+    fair: Level,
+    skew: Level,
+    half_spread: Level,
+    side_quoting: Level,
+    hedges: Count,
+    hedge_seconds: Histogram,
+    books_lost: Count,
+    garbled: Count,
+    differs: Count,
+    halts: Count,
+    invariants: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
+            state: Family::default(),
+            orders: Family::default(),
+            rejects: Family::default(),
+            unknown: Family::default(),
+            blocked: Family::default(),
+            fills: Family::default(),
+            fees: Family::default(),
+            position: Family::default(),
+            fair: Family::default(),
+            skew: Family::default(),
+            half_spread: Family::default(),
+            side_quoting: Family::default(),
+            hedges: Family::default(),
+            hedge_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
+            books_lost: Family::default(),
+            garbled: Family::default(),
+            differs: Family::default(),
+            halts: Family::default(),
+            invariants: Counter::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Put all of them into a registry, with their help texts.
+    pub fn register(&self, r: &mut Registry) {
+        self.register_orders(r);
+        self.register_state(r);
+    }
+
+    fn register_orders(&self, r: &mut Registry) {
+        r.register("evenkeel_orders_sent", "Orders sent, by purpose", self.orders.clone());
+        r.register(
+            "evenkeel_orders_rejected",
+            "Orders a venue refused, by class",
+            self.rejects.clone(),
+        );
+        r.register(
+            "evenkeel_orders_unknown",
+            "Orders whose fate became unknown",
+            self.unknown.clone(),
+        );
+        r.register(
+            "evenkeel_orders_blocked",
+            "Orders held back by the risk gate, by reason",
+            self.blocked.clone(),
+        );
+        r.register("evenkeel_fills", "Fills, by side and liquidity", self.fills.clone());
+        r.register(
+            "evenkeel_fees_quote",
+            "Fees paid, quote currency; rebates count below zero",
+            self.fees.clone(),
+        );
+        r.register("evenkeel_hedges", "Hedges begun", self.hedges.clone());
+        r.register_with_unit(
+            "evenkeel_hedge",
+            "From the trigger to net exposure back inside it",
+            Unit::Seconds,
+            self.hedge_seconds.clone(),
+        );
+    }
+
+    fn register_state(&self, r: &mut Registry) {
+        r.register("evenkeel_state", "1 for the state the daemon is in", self.state.clone());
+        r.register(
+            "evenkeel_position_lots",
+            "Position after the last fill, signed lots",
+            self.position.clone(),
+        );
+        r.register("evenkeel_fair_price_quote", "Fair price, quote per base", self.fair.clone());
+        r.register(
+            "evenkeel_skew_bps",
+            "Reservation price against fair price, basis points",
+            self.skew.clone(),
+        );
+        r.register(
+            "evenkeel_half_spread_bps",
+            "Half-spread of the model, basis points",
+            self.half_spread.clone(),
+        );
+        r.register(
+            "evenkeel_side_quoting",
+            "1 while the side quotes, 0 while a reason stands against it",
+            self.side_quoting.clone(),
+        );
+        r.register(
+            "evenkeel_books_lost",
+            "Times that a book was no longer proven, by reason",
+            self.books_lost.clone(),
+        );
+        r.register(
+            "evenkeel_garbled",
+            "Messages of a venue that could not be read",
+            self.garbled.clone(),
+        );
+        r.register(
+            "evenkeel_reconcile_differences",
+            "Times that our ledger and the venue's differed",
+            self.differs.clone(),
+        );
+        r.register("evenkeel_halts", "Halts, by cause", self.halts.clone());
+        r.register(
+            "evenkeel_invariants_broken",
+            "Things that must never happen and did",
+            self.invariants.clone(),
+        );
+    }
+
+    /// Count one note.
+    pub(super) fn count(&self, note: &Note, names: &Names) {
+        let venue = |id| ("venue", names.venue(id).to_owned());
+        let instrument = |id| ("instrument", names.instrument(id).to_owned());
+        match note {
+            Note::StateChanged { from, to, .. } => self.state(*from, *to),
+            Note::SideReason { instrument: id, side, reason } => {
+                let labels = vec![instrument(*id), ("side", side.to_string())];
+                let quoting = *reason == crate::domain::Reason::Quoting;
+                self.side_quoting.get_or_create(&labels).set(f64::from(u8::from(quoting)));
+            }
+            Note::Quoted { instrument: id, fair, skew_bps, half_spread_bps, .. } => {
+                let labels = vec![instrument(*id)];
+                self.fair.get_or_create(&labels).set(*fair);
+                self.skew.get_or_create(&labels).set(*skew_bps);
+                self.half_spread.get_or_create(&labels).set(*half_spread_bps);
+            }
+            Note::OrderSent { instrument: id, purpose, .. } => {
+                inc(&self.orders, &vec![instrument(*id), ("purpose", word(purpose))]);
+            }
+            Note::OrderRejected { instrument: id, class, .. } => {
+                inc(&self.rejects, &vec![instrument(*id), ("class", word(class))]);
+            }
+            Note::OrderUnknown { instrument: id, .. } => inc(&self.unknown, &vec![instrument(*id)]),
+            Note::GateBlocked { instrument: id, reason, .. } => {
+                let reason = reason.as_str().to_owned();
+                inc(&self.blocked, &vec![instrument(*id), ("reason", reason)]);
+            }
+            Note::Filled { instrument: id, side, liquidity, fee_quote, position, .. } => {
+                let at = instrument(*id);
+                let labels =
+                    vec![at.clone(), ("side", side.to_string()), ("liquidity", word(liquidity))];
+                inc(&self.fills, &labels);
+                self.fees.get_or_create(&vec![at.clone()]).inc_by(number(*fee_quote));
+                self.position.get_or_create(&vec![at]).set(position.0 as f64);
+            }
+            Note::HedgeStarted { instrument: id, .. } => inc(&self.hedges, &vec![instrument(*id)]),
+            Note::HedgeDone { took_ms, .. } => self.hedge_seconds.observe(*took_ms as f64 * 1e-3),
+            Note::BookLost { instrument: id, why } => {
+                inc(&self.books_lost, &vec![instrument(*id), ("why", word(why))]);
+            }
+            Note::Garbled { venue: id, .. } => inc(&self.garbled, &vec![venue(*id)]),
+            Note::ReconcileDiffers { venue: id, .. } => inc(&self.differs, &vec![venue(*id)]),
+            Note::Halted { cause, .. } => inc(&self.halts, &vec![("cause", word(cause))]),
+            Note::Invariant { .. } => {
+                self.invariants.inc();
+            }
+            // Links are counted by the driver; the others are for the log alone.
+            Note::OrderEnded { .. }
+            | Note::HedgeLate { .. }
+            | Note::BookSynced { .. }
+            | Note::Link { .. }
+            | Note::Paused { .. }
+            | Note::Reconciled { .. }
+            | Note::Listed { .. }
+            | Note::Latch { .. } => {}
+        }
+    }
+
+    fn state(&self, from: State, to: State) {
+        self.state.get_or_create(&vec![("state", from.to_string())]).set(0.0);
+        self.state.get_or_create(&vec![("state", to.to_string())]).set(1.0);
+    }
+}
+
+fn inc(count: &Count, labels: &Labels) {
+    count.get_or_create_owned(labels).inc();
+}
+
+fn number(amount: Money) -> f64 {
+    amount.to_f64().unwrap_or(0.0)
+}
+
+/// A word of the domain by its serialised name.
+fn word(word: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(word).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,346 @@
+//! Reading the whole account: open orders, balances and positions, then trades, then one snapshot.
+//!
+//! Trades are asked for after the balances have come, so that every fill the balances contain is
+//! told before the snapshot that contains it.
+
+use std::collections::BTreeMap;
+
+use super::decode::{self, Unreadable, json, money};
+use super::encode::Call;
+use super::sign::Query;
+use super::{Ask, Product, Session, wire};
+use crate::domain::{
+    AccountSnapshot, Asset, Balance, Event, Fill, Money, OpenOrder, OrderId, PositionReport,
+    RejectClass, Span, Ts,
+};
+use crate::venues::Outbox;
+
+/// Rows of a page of trades, the most that both products give.
+const TRADES_PAGE: usize = 1000;
+/// How far a search for trades by time reaches back behind the last complete reading.
+const TRADES_OVERLAP: Span = Span::from_s(60);
+/// Orders whose owner may be asked for in one reading; more means something else is wrong.
+const MAX_OWNERS: usize = 200;
+
+/// One reading in progress.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) number: u64,
+    as_of: Ts,
+    /// Requests of the running phase not answered yet.
+    missing: usize,
+    failed: Option<String>,
+    balances: Vec<Balance>,
+    positions: Vec<PositionReport>,
+    open_orders: Vec<OpenOrder>,
+    /// Trades of orders whose client id is not known yet, by slot and venue order id.
+    ownerless: BTreeMap<(usize, u64), Vec<Fill>>,
+    /// Newest trade id read, by slot; it counts once the reading is complete.
+    newest: BTreeMap<usize, u64>,
+}
+
+/// One part of a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    OpenOrders(usize),
+    Account,
+    Positions,
+    Trades(usize),
+    /// Whose order a trade belongs to: slot and venue order id.
+    Owner(usize, u64),
+}
+
+impl Session {
+    /// Begin a reading; if one runs, another follows it.
+    pub(super) fn reconcile(&mut self, now: Ts, out: &mut Outbox) {
+        if !self.account_readable() || self.round.is_some() {
+            self.reconcile_again = true;
+            return;
+        }
+        self.reconcile_again = false;
+        if let Some(until) = self.blocked(now) {
+            return self.garbled(format!("account not read: blocked until {until}"), out);
+        }
+        self.rounds += 1;
+        self.round = Some(Round {
+            number: self.rounds,
+            as_of: now,
+            missing: 0,
+            failed: None,
+            balances: Vec::new(),
+            positions: Vec::new(),
+            open_orders: Vec::new(),
+            ownerless: BTreeMap::new(),
+            newest: BTreeMap::new(),
+        });
+        for slot in self.listed_slots() {
+            let query = Query::new().with("symbol", &self.markets[slot].symbol);
+            self.ask_part(Call::OpenOrders, Part::OpenOrders(slot), query, now, out);
+        }
+        match self.params.product {
+            Product::Spot => {
+                let query = Query::new().with("omitZeroBalances", "true");
+                self.ask_part(Call::Account, Part::Account, query, now, out);
+            }
+            Product::UsdM => {
+                self.ask_part(Call::Account, Part::Account, Query::new(), now, out);
+                self.ask_part(Call::Positions, Part::Positions, Query::new(), now, out);
+            }
+        }
+    }
+
+    fn listed_slots(&self) -> Vec<usize> {
+        (0..self.markets.len()).filter(|&slot| self.markets[slot].is_listed()).collect()
+    }
+
+    fn ask_part(&mut self, call: Call, part: Part, query: Query, now: Ts, out: &mut Outbox) {
+        let Some(round) = &mut self.round else { return };
+        round.missing += 1;
+        let ask = Ask::Part { round: round.number, part };
+        self.send(call, ask, query, now, out);
+    }
+
+    /// The reply to one part of a reading.
+    pub(super) fn on_part_reply(
+        &mut self,
+        number: u64,
+        part: Part,
+        now: Ts,
+        body: Result<&str, (i64, String)>,
+        out: &mut Outbox,
+    ) {
+        if self.round.as_ref().is_none_or(|round| round.number != number) {
+            return;
+        }
+        let read = match (body, part) {
+            // The venue has forgotten the order; ours of this session it has not.
+            (Err((-2013, _)), Part::Owner(slot, order)) => {
+                self.settle_owner(slot, order, None, out)
+            }
+            (Err((_, why)), _) => Err(why),
+            (Ok(body), Part::OpenOrders(slot)) => self.read_open_orders(slot, body),
+            (Ok(body), Part::Account) => self.read_balances(body, out),
+            (Ok(body), Part::Positions) => self.read_positions(body),
+            (Ok(body), Part::Trades(slot)) => self.read_trades(slot, body, now, out),
+            (Ok(body), Part::Owner(slot, order)) => self.read_owner(slot, order, body, out),
+        };
+        let Some(round) = &mut self.round else { return };
+        round.missing -= 1;
+        if let Err(why) = read {
+            round.failed.get_or_insert(format!("{part:?}: {why}"));
+        }
+        if round.missing == 0 {
+            self.next_phase(part, now, out);
+        }
+    }
+
+    /// All requests of a phase are answered: orders and balances, then trades, then their owners.
+    fn next_phase(&mut self, last: Part, now: Ts, out: &mut Outbox) {
+        let Some(round) = &mut self.round else { return };
+        if round.failed.is_none() {
+            match last {
+                Part::OpenOrders(_) | Part::Account | Part::Positions => {
+                    for slot in self.listed_slots() {
+                        self.ask_trades(slot, now, out);
+                    }
+                }
+                Part::Trades(_) => {
+                    let owners: Vec<(usize, u64)> = round.ownerless.keys().copied().collect();
+                    if owners.len() > MAX_OWNERS {
+                        round.failed = Some(format!("trades of {} unknown orders", owners.len()));
+                    } else {
+                        for (slot, order) in owners {
+                            let query = Query::new()
+                                .with("symbol", &self.markets[slot].symbol)
+                                .with("orderId", order);
+                            self.ask_part(Call::Query, Part::Owner(slot, order), query, now, out);
+                        }
+                    }
+                }
+                Part::Owner(..) => {}
+            }
+        }
+        if self.round.as_ref().is_some_and(|round| round.missing == 0) {
+            self.end_round(now, out);
+        }
+    }
+
+    fn end_round(&mut self, now: Ts, out: &mut Outbox) {
+        let Some(round) = self.round.take() else { return };
+        match round.failed {
+            None => {
+                let until = self.venue_ms(round.as_of) - TRADES_OVERLAP.ms();
+                for (slot, market) in self.markets.iter_mut().enumerate() {
+                    let newest = round.newest.get(&slot).copied();
+                    market.last_trade = market.last_trade.max(newest);
+                    market.trades_since_ms = market.trades_since_ms.max(Some(until));
+                }
+                out.events.push(Event::Account(AccountSnapshot {
+                    venue: self.params.venue,
+                    balances: round.balances,
+                    positions: round.positions,
+                    open_orders: Some(round.open_orders),
+                    complete: true,
+                    as_of: round.as_of,
+                }));
+            }
+            Some(why) => self.garbled(format!("account not read: {why}"), out),
+        }
+        if self.reconcile_again {
+            self.reconcile(now, out);
+        }
+    }
+
+    fn read_open_orders(&mut self, slot: usize, body: &str) -> Result<(), Unreadable> {
+        let rows: Vec<wire::OrderReply<'_>> = json(body)?;
+        let mut orders = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let listing = self.markets[slot].listing.as_ref().ok_or("not listed")?;
+            let id = self.params.prefix.decode(&row.client_order_id);
+            let order = listing.open_order(row, id)?;
+            if let Some(id) = id {
+                self.remember_venue_id(slot, row.order_id, id);
+                self.remember(id, super::Known { px: order.px, qty: order.qty });
+            }
+            orders.push(order);
+        }
+        self.round.as_mut().ok_or("no round")?.open_orders.extend(orders);
+        Ok(())
+    }
+
+    fn read_balances(&mut self, body: &str, out: &mut Outbox) -> Result<(), Unreadable> {
+        let mut balances = match self.params.product {
+            Product::Spot => {
+                let wire: wire::SpotAccount<'_> = json(body)?;
+                if wire.can_trade == Some(false) {
+                    let text = format!("the account at {} may not trade", self.params.name);
+                    self.fail(RejectClass::Auth, text, out);
+                }
+                self.fees_of_account(wire.commission_rates.as_ref(), out);
+                let read = |row: &wire::SpotBalance<'_>| {
+                    decode::spot_balance(&row.asset, row.free, row.locked)
+                };
+                wire.balances.iter().map(read).collect::<Result<Vec<_>, _>>()?
+            }
+            Product::UsdM => {
+                let wire: wire::FuturesAccount<'_> = json(body)?;
+                let read = |row: &wire::FuturesAsset<'_>| -> Result<Balance, Unreadable> {
+                    let (asset, free) = (Asset::new(&row.asset), money(row.wallet_balance)?);
+                    Ok(Balance { asset, free, locked: Money::ZERO })
+                };
+                wire.assets.iter().map(read).collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        // A balance that is not listed is zero, and the snapshot should say so.
+        let mut wanted: Vec<Asset> = Vec::new();
+        for listing in self.listings() {
+            if self.params.product == Product::Spot {
+                wanted.push(listing.instrument.base.clone());
+            }
+            wanted.push(listing.instrument.quote.clone());
+        }
+        for asset in wanted {
+            if !balances.iter().any(|balance| balance.asset == asset) {
+                balances.push(Balance { asset, free: Money::ZERO, locked: Money::ZERO });
+            }
+        }
+        self.round.as_mut().ok_or("no round")?.balances = balances;
+        Ok(())
+    }
+
+    fn read_positions(&mut self, body: &str) -> Result<(), Unreadable> {
+        let rows: Vec<wire::PositionRisk<'_>> = json(body)?;
+        let mut positions = Vec::new();
+        for row in &rows {
+            let Some((_, listing)) = self.listed(&row.symbol) else { continue };
+            let position = listing.position(row.position_amt, row.entry_price)?;
+            if row.position_side == "BOTH" {
+                positions.push(position);
+            } else if !position.qty.is_zero() {
+                return Err(format!("{} has a hedge-mode position", row.symbol));
+            }
+        }
+        self.round.as_mut().ok_or("no round")?.positions = positions;
+        Ok(())
+    }
+
+    /// Trades since the last one known from such a reading, or since this session began.
+    fn ask_trades(&mut self, slot: usize, now: Ts, out: &mut Outbox) {
+        let market = &self.markets[slot];
+        let began = self.venue_ms(self.started);
+        let query = Query::new().with("symbol", &market.symbol);
+        let newest = self.round.as_ref().and_then(|round| round.newest.get(&slot).copied());
+        let query = match newest.or(market.last_trade) {
+            Some(id) => query.with("fromId", id + 1),
+            None => {
+                query.with("startTime", market.trades_since_ms.map_or(began, |ms| ms.max(began)))
+            }
+        };
+        let query = query.with("limit", TRADES_PAGE);
+        self.ask_part(Call::Trades, Part::Trades(slot), query, now, out);
+    }
+
+    fn read_trades(
+        &mut self,
+        slot: usize,
+        body: &str,
+        now: Ts,
+        out: &mut Outbox,
+    ) -> Result<(), Unreadable> {
+        let rows: Vec<wire::TradeRow<'_>> = json(body)?;
+        let listing = self.markets[slot].listing.as_ref().ok_or("not listed")?;
+        let mut known = Vec::new();
+        let mut ownerless = Vec::new();
+        for row in &rows {
+            let order = self.order_of(slot, row.order_id);
+            let fill = listing.trade_row(row, order)?;
+            if order.is_some() { known.push(fill) } else { ownerless.push(fill) }
+        }
+        let newest = rows.iter().map(|row| row.id).max();
+        out.events.extend(known.into_iter().map(Event::Fill));
+        let round = self.round.as_mut().ok_or("no round")?;
+        for fill in ownerless {
+            round.ownerless.entry((slot, fill.venue_order_id)).or_default().push(fill);
+        }
+        if let Some(newest) = newest
+            && round.newest.insert(slot, newest).is_some_and(|before| before >= newest)
+        {
+            return Err("the pages of trades do not go on".to_owned());
+        }
+        if rows.len() >= TRADES_PAGE {
+            self.ask_trades(slot, now, out);
+        }
+        Ok(())
+    }
+
+    fn read_owner(
+        &mut self,
+        slot: usize,
+        order: u64,
+        body: &str,
+        out: &mut Outbox,
+    ) -> Result<(), Unreadable> {
+        let wire: wire::OrderReply<'_> = json(body)?;
+        let id = self.params.prefix.decode(&wire.client_order_id);
+        if let Some(id) = id {
+            self.remember_venue_id(slot, order, id);
+        }
+        self.settle_owner(slot, order, id, out)
+    }
+
+    /// Tell the trades of an order whose owner is known now.
+    fn settle_owner(
+        &mut self,
+        slot: usize,
+        order: u64,
+        id: Option<OrderId>,
+        out: &mut Outbox,
+    ) -> Result<(), Unreadable> {
+        let round = self.round.as_mut().ok_or("no round")?;
+        for mut fill in round.ownerless.remove(&(slot, order)).unwrap_or_default() {
+            fill.order = id;
+            out.events.push(Event::Fill(fill));
+        }
+        Ok(())
+    }
+}
