@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{Money, Span, State, Ts};
-use crate::engine::Ending;
+use crate::inventory::Markout;
+use crate::engine::{Ending, InstrumentView};
+use crate::live::Snapshot;
 
 /// The report of one run. Amounts are in the quote asset unless a name says otherwise, and decimal
 /// strings in JSON.
@@ -62,6 +64,31 @@ pub struct InstrumentReport {
     pub mean_inventory_base: Money,
     /// Share of the run in which bids, then asks, rested: 0 to 1.
     pub quoting_uptime: [f64; 2],
+    /// Quoted, or only hedged on.
+    pub quoted: bool,
+    /// What maker fills were worth some time later, before fees.
+    pub markouts: Vec<Markout>,
+}
+
+impl InstrumentReport {
+    fn of(view: &InstrumentView) -> InstrumentReport {
+        InstrumentReport {
+            instrument: format!("{}:{}", view.venue, view.symbol),
+            quotes_placed: view.tally.quotes_sent,
+            maker_fills: view.tally.maker_fills,
+            taker_fills: view.tally.taker_fills,
+            volume_quote: view.tally.maker_volume_quote + view.tally.taker_volume_quote,
+            fees_quote: view.parts.map_or(Money::ZERO, |parts| -parts.fees),
+            maker_fee: view.maker_fee,
+            taker_fee: view.taker_fee,
+            position_base: view.held_base,
+            max_inventory_base: view.max_inventory_base,
+            mean_inventory_base: Money::try_from(view.average_inventory_base).unwrap_or_default(),
+            quoting_uptime: [view.bid.uptime, view.ask.uptime],
+            quoted: view.quoted,
+            markouts: view.markouts.clone(),
+        }
+    }
 }
 
 /// Where the profit came from. The parts add up to the whole, to the last digit:
@@ -99,6 +126,8 @@ impl Profit {
 pub struct HedgeReport {
     /// Hedge orders sent.
     pub orders: u64,
+    /// Orders sent to close positions at the end.
+    pub flattening_orders: u64,
     /// Volume of their fills.
     pub volume_quote: Money,
     /// Longest time from trigger to done.
@@ -110,6 +139,40 @@ fn rfc_3339<S: Serializer>(at: &Ts, serializer: S) -> Result<S::Ok, S::Error> {
 }
 
 impl SessionReport {
+    /// The report of a run by its last snapshot; `None` while it has not ended.
+    #[must_use]
+    pub fn of(last: &Snapshot) -> Option<SessionReport> {
+        let engine = &last.engine;
+        let session = &engine.session;
+        let started = last.at - Span::from_ms(session.duration_ms);
+        let sent =
+            session.counts.orders_sent + session.counts.cancels_sent + session.counts.amends_sent;
+        let fills = session.maker_fills + session.taker_fills;
+        Some(SessionReport {
+            started,
+            started_ns: started,
+            ended: last.at,
+            ended_ns: last.at,
+            last_state: engine.state,
+            ending: engine.ending.clone()?,
+            instruments: engine.instruments.iter().map(InstrumentReport::of).collect(),
+            profit: Profit {
+                spread_quote: session.parts.spread_capture,
+                inventory_quote: session.parts.inventory,
+                hedge_quote: session.parts.hedge,
+                funding_quote: session.parts.funding,
+                fees_quote: -session.parts.fees,
+            },
+            hedges: HedgeReport {
+                orders: session.counts.hedges_sent,
+                flattening_orders: session.counts.flattens_sent,
+                volume_quote: session.counts.hedge_volume_quote,
+                longest: Span::from_ms(session.counts.longest_hedge_ms),
+            },
+            order_to_trade_ratio: (fills > 0).then(|| sent as f64 / fills as f64),
+        })
+    }
+
     /// One JSON document, with the sums beside their parts.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -160,10 +223,10 @@ impl fmt::Display for SessionReport {
             show(funding_quote),
             show(fees_quote)
         )?;
-        let HedgeReport { orders, volume_quote, longest } = &self.hedges;
+        let HedgeReport { orders, flattening_orders, volume_quote, longest } = &self.hedges;
         writeln!(
             f,
-            "  hedges {orders}, volume {}, longest {} ms",
+            "  hedges {orders}, volume {}, longest {} ms; flattening orders {flattening_orders}",
             show(volume_quote),
             longest.ms()
         )?;
@@ -206,7 +269,14 @@ impl fmt::Display for InstrumentReport {
             self.max_inventory_base.normalize(),
             self.mean_inventory_base.round_dp(8).normalize()
         )?;
-        writeln!(f, "    quoting uptime: bids {bids:.1} %, asks {asks:.1} %")
+        if !self.quoted {
+            return Ok(());
+        }
+        write!(f, "    quoting uptime: bids {bids:.1} %, asks {asks:.1} %; markout")?;
+        for markout in &self.markouts {
+            write!(f, " {} s {:.2} bps", markout.horizon.seconds(), markout.bps)?;
+        }
+        writeln!(f)
     }
 }
 

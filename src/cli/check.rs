@@ -90,7 +90,7 @@ fn row(
     let (a, k) = settings.quoting.intensity().unwrap_or((1.0, 1.0));
     let side_px = |side: Side| assumed.px_away(fair, side).unwrap_or_default();
     let decision = quoting::quote(
-        &settings.quoting.params(fair),
+        &settings.quoting.params(),
         &quoting::Inputs {
             instrument: &assumed,
             fair_price: fair,

@@ -10,10 +10,14 @@ use crate::domain::VenueId;
 use crate::engine::{Ending, Engine};
 use crate::journal;
 use crate::live::{
-    self, Live, LiveError, serve,
+    self, Handle, Live, LiveError, serve,
     state_dir::{StateDir, StateError},
 };
+use crate::report::SessionReport;
 use crate::telemetry::{Metrics, Names, Telemetry};
+
+/// The dashboard, in the binary.
+const PAGE: &str = include_str!("../live/page.html");
 
 /// Load, check keys, trade until told to stop.
 pub(super) fn run(path: &Path) -> Exit {
@@ -34,17 +38,28 @@ fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
     if let Err(text) = crate::telemetry::init(json, log.level) {
         return complain(&text, Exit::Bug);
     }
-    match assemble(loaded, secrets).and_then(|live| live.run()) {
-        Ok(ending) => exit_of(&ending),
-        Err(error) => {
-            let exit = match &error {
-                LiveError::State(StateError::Locked(_)) => Exit::Locked,
-                LiveError::Bug(_) => Exit::Bug,
-                LiveError::Config(_) | LiveError::System(_) | LiveError::State(_) => Exit::Config,
-            };
-            complain(&error, exit)
-        }
+    match assemble(loaded, secrets, true) {
+        Ok((live, handle)) => match live.run() {
+            Ok(ending) => {
+                if let Some(report) = handle.snapshot().and_then(|last| SessionReport::of(&last)) {
+                    tracing::info!(event = "session_report", report = %report.to_json(), "{report}");
+                }
+                exit_of(&ending)
+            }
+            Err(error) => failed(&error),
+        },
+        Err(error) => failed(&error),
     }
+}
+
+/// What could not start, or did not end in order.
+pub(super) fn failed(error: &LiveError) -> Exit {
+    let exit = match error {
+        LiveError::State(StateError::Locked(_)) => Exit::Locked,
+        LiveError::Bug(_) => Exit::Bug,
+        LiveError::Config(_) | LiveError::System(_) | LiveError::State(_) => Exit::Config,
+    };
+    complain(error, exit)
 }
 
 /// The exit code of an ending; whatever is not clean is told as well.
@@ -63,7 +78,12 @@ pub(super) fn exit_of(ending: &Ending) -> Exit {
 }
 
 /// Lock the state directory, take an epoch, put engine, sessions and driver together.
-fn assemble(loaded: &Loaded<Settings>, secrets: &Secrets) -> Result<Live, LiveError> {
+/// `signals`: SIGTERM and its like are the driver's to handle.
+pub(super) fn assemble(
+    loaded: &Loaded<Settings>,
+    secrets: &Secrets,
+    signals: bool,
+) -> Result<(Live, Handle), LiveError> {
     let settings = &loaded.settings;
     let environment = &settings.environment;
     let state = StateDir::open(&environment.state_dir, &secrets.account(environment.mode))?;
@@ -85,13 +105,13 @@ fn assemble(loaded: &Loaded<Settings>, secrets: &Secrets) -> Result<Live, LiveEr
         listen: settings.http.listen,
         token: Some(token),
         hosts: Vec::new(),
-        page: None,
+        page: Some(PAGE),
     });
     let journal = journal::Params::new(&environment.state_dir.join("journal"));
     params.journal = Some((journal, journal::Header::new(epoch, &config_hash(loaded))));
     params.state = Some(state);
     params.shutdown_deadline = settings.shutdown.deadline.to_std();
-    params.signals = true;
+    params.signals = signals;
 
     let metrics = Metrics::default();
     metrics
@@ -103,7 +123,7 @@ fn assemble(loaded: &Loaded<Settings>, secrets: &Secrets) -> Result<Live, LiveEr
     if let Some(address) = handle.address() {
         tracing::info!(event = "listening", address = %address, "status at http://{address}/status");
     }
-    Ok(live)
+    Ok((live, handle))
 }
 
 /// 16 hex digits of a hash over every setting as it took effect; secrets are not among them.

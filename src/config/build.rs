@@ -267,6 +267,9 @@ fn market(table: Table<'_>) -> Market {
             table.within("min_top_quote", value, amounts())
         },
         max_volatility_bps_sqrt_s: table.number("max_volatility_bps_sqrt_s", 0.01..1_000.0, 20.0),
+        assumed_volatility_bps_sqrt_s: table
+            .maybe("assumed_volatility_bps_sqrt_s")
+            .map(|value| table.within("assumed_volatility_bps_sqrt_s", value, 0.01..=1_000.0)),
         warm_up: Span::from_s(table.whole("warm_up_s", 0..3_600, 10)),
         use_own_order_filter: table.or("use_own_order_filter", true),
     };

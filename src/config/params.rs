@@ -29,8 +29,7 @@ impl Settings {
             epoch,
             venues: self.venue_params(),
             instruments: self.instruments.iter().map(|i| self.instrument_params(i)).collect(),
-            // A price is needed only for a std target with quote sizes, which is refused.
-            quoting: quoting.params(1.0),
+            quoting: quoting.params(),
             pace: engine::Pace {
                 reprice_threshold_bps: quoting.reprice_threshold.0,
                 reprice_min_interval: quoting.reprice_min_interval,
@@ -42,7 +41,7 @@ impl Settings {
                 max_spread_bps: market.max_spread.0,
                 min_top_quote: market.min_top_quote.to_f64().unwrap_or(0.0),
                 max_volatility_bps_sqrt_s: market.max_volatility_bps_sqrt_s,
-                assumed_volatility_bps_sqrt_s: None,
+                assumed_volatility_bps_sqrt_s: market.assumed_volatility_bps_sqrt_s,
                 order_arrival_per_s,
                 order_arrival_decay_per_bps,
                 volatility_half_life: quoting.volatility_half_life,
@@ -154,10 +153,21 @@ fn venue_id(index: usize) -> VenueId {
 }
 
 impl Quoting {
-    /// The parameters of `quoting::quote`. `price` (quote per base) turns an inventory in base
-    /// units into sizes of the first level, the unit in which the model counts.
+    /// Multiplies every amount in base units: the same quotes for an asset of another price.
+    pub fn scale_base(&mut self, scale: f64) {
+        if let Model::Glft { risk: InventoryRisk::StdTargetBase(base), .. } = &mut self.model {
+            *base *= scale;
+        }
+        for level in &mut self.levels {
+            if let LevelSize::Base(size) = &mut level.size {
+                *size *= Money::try_from(scale).unwrap_or(Money::ONE);
+            }
+        }
+    }
+
+    /// The parameters of `quoting::quote`.
     #[must_use]
-    pub fn params(&self, price: f64) -> quoting::Params {
+    pub fn params(&self) -> quoting::Params {
         let levels: Vec<quoting::LevelParams> = self
             .levels
             .iter()
@@ -169,7 +179,6 @@ impl Quoting {
                 },
             })
             .collect();
-        let unit = levels.first().map_or(1.0, |level| level.size.base(price));
         let default = quoting::Params::default();
         let (model, risk_aversion) = match self.model {
             Model::Fixed => (quoting::Model::Fixed, default.risk_aversion),
@@ -177,7 +186,7 @@ impl Quoting {
                 (quoting::Model::Glft, quoting::RiskAversion::Gamma(gamma))
             }
             Model::Glft { risk: InventoryRisk::StdTargetBase(base), .. } => {
-                (quoting::Model::Glft, quoting::RiskAversion::InventoryStd(base / unit))
+                (quoting::Model::Glft, quoting::RiskAversion::InventoryStd(base))
             }
         };
         quoting::Params {

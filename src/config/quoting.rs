@@ -38,16 +38,6 @@ pub(super) fn quoting(table: Table<'_>) -> Quoting {
         );
         table.problem("half_spread_bps", text);
     }
-    let first = quoting.levels.first().map(|level| level.size);
-    if let (Model::Glft { risk: InventoryRisk::StdTargetBase(_), .. }, Some(LevelSize::Quote(_))) =
-        (quoting.model, first)
-        && table.has("inventory_std_target_base")
-    {
-        table.problem(
-            "inventory_std_target_base",
-            "counts in sizes of the first level, which must then be size_base",
-        );
-    }
     table.finish();
     quoting
 }

@@ -216,6 +216,9 @@ pub struct Market {
     pub min_top_quote: Money,
     /// More volatile than this is not quoted, basis points per square root of a second.
     pub max_volatility_bps_sqrt_s: f64,
+    /// Volatility to quote on until it has been measured, basis points per square root of a
+    /// second; `None`: the first quote waits for the measurement.
+    pub assumed_volatility_bps_sqrt_s: Option<f64>,
     /// Estimators run this long before the first quote.
     pub warm_up: Span,
     /// Leave our own orders out of the fair price.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub use recording::{RecordingError, read_lines};
+pub use recording::{Recording, RecordingError, identify, read_lines};
 
 use crate::sim::faces::{LocalParams, faults::FaultRule};
 

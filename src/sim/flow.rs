@@ -40,7 +40,7 @@ pub struct FlowParams {
     /// How often makers look at the fair price.
     pub recentres: f64,
     /// Part of another market's re-centring (of the same asset) that makers here follow within
-    /// [`FOLLOW_S`], 0 to 1.
+    /// hundredths of a second, 0 to 1.
     pub follows: f64,
     /// How often somebody takes.
     pub takes: f64,
@@ -258,7 +258,7 @@ impl Flow {
             self.alert_others(index, now);
         } else if pick < params.recentres + params.takes {
             self.take(index, fair, (bid, ask), out);
-        } else {
+        } else if params.sweeps > 0.0 {
             self.sweep(index, (bid, ask), book, out);
             let wait = self.exponential(REFILL_S);
             self.venues[index].refill = now + wait;

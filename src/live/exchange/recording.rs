@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::domain::InstrumentKind;
+
 /// A recording that cannot be opened.
 #[derive(Debug)]
 pub struct RecordingError {
@@ -39,6 +41,62 @@ pub fn read_lines(path: &Path) -> Result<Box<dyn Iterator<Item = String> + Send>
         })
         .ok()
     })))
+}
+
+/// Which market a recording is of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    /// Spot, or perpetual when its depth differences chain by `pu`.
+    pub kind: InstrumentKind,
+    /// The venue's symbol.
+    pub symbol: String,
+    /// A price near its beginning, quote per base.
+    pub price: f64,
+}
+
+impl Recording {
+    /// Whether two recordings are of one market, so that one continues the other.
+    #[must_use]
+    pub fn is_same_market(&self, other: &Recording) -> bool {
+        (self.kind, &self.symbol) == (other.kind, &other.symbol)
+    }
+}
+
+/// Lines looked at to tell what a recording is of.
+const LINES_TO_TELL: usize = 2_000;
+
+/// Tells which market a recording is of by its first depth difference and its first price.
+///
+/// # Errors
+/// Words: it cannot be read, or holds no Binance frames near its beginning.
+pub fn identify(path: &Path) -> Result<Recording, String> {
+    let lines = read_lines(path).map_err(|error| error.to_string())?;
+    let (mut market, mut price) = (None, None);
+    for line in lines.take(LINES_TO_TELL) {
+        let Some((_, json)) = line.split_once(' ') else { continue };
+        let Ok(frame) = serde_json::from_str::<serde_json::Value>(json) else { continue };
+        let data = frame.get("data").unwrap_or(&frame);
+        let text = |key: &str| data.get(key).and_then(serde_json::Value::as_str);
+        if text("e") == Some("depthUpdate") && market.is_none() {
+            let kind = match data.get("pu") {
+                Some(_) => InstrumentKind::LinearPerpetual,
+                None => InstrumentKind::Spot,
+            };
+            market = text("s").map(|symbol| (kind, symbol.to_owned()));
+        }
+        if price.is_none() && (text("e") == Some("trade") || data.get("B").is_some()) {
+            let found = text("p").or_else(|| text("b")).and_then(|price| price.parse().ok());
+            price = found.filter(|price: &f64| price.is_finite() && *price > 0.0);
+        }
+        if let (Some((kind, symbol)), Some(price)) = (&market, price) {
+            return Ok(Recording { kind: *kind, symbol: symbol.clone(), price });
+        }
+    }
+    Err(format!(
+        "{}: no depth difference and price within {LINES_TO_TELL} lines; a recording has lines \
+         `receive-time JSON` of Binance spot or USD-M streams",
+        path.display()
+    ))
 }
 
 #[cfg(test)]

@@ -336,7 +336,7 @@ impl Session {
             return;
         };
         let read = match kind {
-            "bookTicker" => read_ticker(listing, data, now).map(Some),
+            "bookTicker" => read_ticker(listing, data, now),
             "trade" | "aggTrade" => read_trade(listing, data),
             _ if kind.starts_with("markPrice") => read_mark(listing, data).map(Some),
             _ if is_diff_depth(kind) => match read_diff(self.params.product, listing, data) {
@@ -444,10 +444,15 @@ fn read_diff(product: Product, listing: &Listing, data: &str) -> Result<Diff, Un
     })
 }
 
-fn read_ticker(listing: &Listing, data: &str, now: Ts) -> Result<Event, Unreadable> {
+/// Best bid and ask; `None` while a side is empty, which the venue writes as price zero.
+fn read_ticker(listing: &Listing, data: &str, now: Ts) -> Result<Option<Event>, Unreadable> {
     let wire: wire::BookTicker<'_> = json(data)?;
     check_symbol(listing, &wire.s)?;
-    listing.ticker(&wire, now).map(Event::Ticker)
+    let zero = |text: &str| text.starts_with('0') && text.bytes().all(|b| matches!(b, b'0' | b'.'));
+    if zero(wire.b) || zero(wire.a) {
+        return Ok(None);
+    }
+    Ok(Some(Event::Ticker(listing.ticker(&wire, now)?)))
 }
 
 fn read_trade(listing: &Listing, data: &str) -> Result<Option<Event>, Unreadable> {
