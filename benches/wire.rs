@@ -3,7 +3,7 @@
 //!
 //! Floor: a bare tokio-tungstenite read, then a bare reqwest send of a fixed request on a warm
 //! connection, on a current-thread runtime. Evenkeel: the whole driver, journal included, with the
-//! protocol and the engine that are handed to [`evenkeel_client`]. Both answer the same venue in
+//! protocols and the engine that are handed to [`evenkeel_client`]. Both answer the same venue in
 //! the same process, one tick each in turn, so that whatever else the machine does hits both.
 //!
 //! `cargo bench --bench wire [-- --quick]`
@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use evenkeel::domain::{Action, Control, LinkKind, Span, Ts, VenueId};
-use evenkeel::engine::{self, Engine};
+use evenkeel::engine::Engine;
 use evenkeel::journal;
 use evenkeel::live::{Handle, Live, Params};
 use evenkeel::venues::{Frame, HttpRequest, Method, Outbox, Protocol, Reply, Tag, Urgency};
@@ -105,7 +105,7 @@ fn answer(mut stream: TcpStream, arrived: &Sender<Instant>) {
 }
 
 /// The floor: read a frame, send the fixed request.
-fn floor_client(ws: String, order: String) {
+fn floor_client(ws: &str, order: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true);
@@ -114,34 +114,41 @@ fn floor_client(ws: String, order: String) {
         let (mut socket, _) = tokio_tungstenite::connect_async(ws).await.unwrap();
         while let Some(Ok(message)) = socket.next().await {
             if message.is_text() {
-                let request = client.post(&order).header("x-mbx-apikey", "key");
+                let request = client.post(order).header("x-mbx-apikey", "key");
                 request.send().await.unwrap().bytes().await.unwrap();
             }
         }
     });
 }
 
-/// Evenkeel: the whole driver with this protocol and this engine. Journals to `dir`.
-fn evenkeel_client(dir: &std::path::Path, protocol: Box<dyn Protocol>, engine: Engine) -> Handle {
-    let mut params = Params::new(vec![VenueId(0)], vec!["bench".to_owned()]);
+/// Evenkeel: the whole driver with these protocols and this engine. Journals to `dir`.
+fn evenkeel_client(
+    dir: &std::path::Path,
+    protocols: Vec<Box<dyn Protocol>>,
+    engine: Engine,
+) -> Handle {
+    let names = (0..protocols.len()).map(|venue| format!("venue{venue}")).collect();
+    let mut params = Params::new(vec![VenueId(0), VenueId(1)], names);
     params.shutdown_deadline = Duration::from_millis(50);
     params.journal = Some((journal::Params::new(dir), journal::Header::new(1, "bench")));
-    let (live, handle) = Live::new(params, engine, vec![protocol], Box::new(|_, _| {})).unwrap();
+    let (live, handle) = Live::new(params, engine, protocols, Box::new(|_, _| {})).unwrap();
     std::thread::spawn(move || live.run());
     handle
 }
 
 /// The thinnest protocol: a frame makes an order. What the driver itself costs.
 struct Thin {
-    ws: String,
+    /// Where it ticks; `None`: never.
+    ws: Option<String>,
     order: String,
     count: u64,
 }
 
 impl Protocol for Thin {
     fn start(&mut self, _now: Ts, out: &mut Outbox) {
-        let (link, url) = (LinkKind::Market, self.ws.clone());
-        out.frames.push(Frame::Connect { link, url, after: Span::ZERO });
+        if let Some(url) = self.ws.clone() {
+            out.frames.push(Frame::Connect { link: LinkKind::Market, url, after: Span::ZERO });
+        }
     }
     fn on_open(&mut self, _link: LinkKind, _now: Ts, _out: &mut Outbox) {}
     fn on_text(&mut self, _link: LinkKind, _now: Ts, _text: &str, out: &mut Outbox) {
@@ -188,19 +195,29 @@ fn main() {
     let dir = std::env::temp_dir().join(format!("evenkeel-wire-{}", std::process::id()));
     let venue = Venue::open();
     let (ws, order) = (venue.ws_url(), venue.order_url());
-    std::thread::spawn(move || floor_client(ws, order));
+    std::thread::spawn(move || floor_client(&ws, &order));
     let mut floor_socket = venue.accept();
-    let thin = Thin { ws: venue.ws_url(), order: venue.order_url(), count: 0 };
-    let handle = evenkeel_client(&dir, Box::new(thin), Engine::new(engine::Params::default()));
+    let thin = |ws| Box::new(Thin { ws, order: venue.order_url(), count: 0 });
+    // The demo's engine: a quoted spot instrument and a perpetual to hedge with.
+    let demo = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo.toml"));
+    let settings = evenkeel::config::load(demo).expect("a test parses it").settings;
+    let engine = Engine::new(settings.engine_params(1, None));
+    let handle = evenkeel_client(&dir, vec![thin(Some(venue.ws_url())), thin(None)], engine);
     let mut our_socket = venue.accept();
 
     let (mut floor, mut ours) = (Vec::new(), Vec::new());
     for sample in 0..samples + 100 {
-        let (a, b) = (venue.tick(&mut floor_socket, TICK), {
+        let tick = |socket: &mut WebSocket<TcpStream>| {
             std::thread::sleep(PAUSE);
-            venue.tick(&mut our_socket, TICK)
-        });
-        std::thread::sleep(PAUSE);
+            venue.tick(socket, TICK)
+        };
+        // In turn, so that neither always comes first.
+        let (a, b) = if sample % 2 == 0 {
+            (tick(&mut floor_socket), tick(&mut our_socket))
+        } else {
+            let b = tick(&mut our_socket);
+            (tick(&mut floor_socket), b)
+        };
         // The first hundred warm connections and caches.
         if sample >= 100 {
             floor.push(a);

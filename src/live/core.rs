@@ -17,17 +17,17 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use rustls::ClientConfig;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
+use super::Reload;
 use super::clock::{self, Clock};
 use super::http::{Http, Landed};
 use super::link::{self, Heard, Link};
 use super::metrics::{self, LinkMetrics, Metrics};
 use super::observe::Observers;
 use super::shutdown::{Asked, Signals, Stopping};
-use super::status::{DriverStatus, LinkStatus, Snapshot};
-use super::{Reload, metrics::link_name};
+use super::status::Board;
 use crate::domain::{Action, Control, Event, InstrumentId, LinkKind, NoteLevel, Ts, VenueId};
 use crate::engine::{Ending, Engine};
 use crate::journal::Record;
@@ -41,6 +41,11 @@ const ROUNDS: usize = 8;
 const CHORES: Duration = Duration::from_millis(100);
 /// For the last requests after the engine has ended.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// For them even when the shutdown deadline is nearer: an armed dead-man switch would cancel the
+/// orders of the next run.
+const LEAST_FAREWELL: Duration = Duration::from_millis(250);
+
+mod chores;
 
 /// One venue: its protocol and its websockets.
 struct Venue {
@@ -70,7 +75,7 @@ pub(super) struct Parts {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) http: Http,
     pub(super) control: mpsc::Receiver<Control>,
-    pub(super) status: watch::Sender<Option<(Instant, Arc<Snapshot>)>>,
+    pub(super) board: Arc<Board>,
     pub(super) observers: Observers,
     pub(super) metrics: Metrics,
     pub(super) shutdown_deadline: Duration,
@@ -92,6 +97,9 @@ pub(super) struct Driver {
     chores_due: Instant,
     last_poll: Instant,
     inbox: Vec<Event>,
+    /// What the running step was given; what is found here after a panic is what caused it.
+    stepping: Vec<Event>,
+    stepped_at: Ts,
     frames: Vec<(usize, Frame)>,
     out: Outbox,
     records: Vec<Record>,
@@ -131,6 +139,8 @@ impl Driver {
             chores_due: now,
             last_poll: now,
             inbox: Vec::new(),
+            stepping: Vec::new(),
+            stepped_at: Ts::default(),
             frames: Vec::new(),
             out: Outbox::default(),
             records: Vec::new(),
@@ -168,14 +178,16 @@ impl Driver {
         self.turn(batch.now);
         if mem::take(&mut self.http_sent) {
             self.launch(batch.now).await;
-            if mem::take(&mut self.order_sent) && batch.frames {
-                metrics::record(&mut self.latency, batch.at.elapsed().as_nanos());
-            }
+        }
+        // Connections write now. Without this, a flood of frames would also keep replies away.
+        tokio::task::yield_now().await;
+        if mem::take(&mut self.order_sent) && batch.frames {
+            metrics::record(&mut self.latency, batch.at.elapsed().as_nanos());
         }
         self.tell_observers();
     }
 
-    /// Start the requests of this turn and let their connections write.
+    /// Start the requests of this turn, up to handing them to their connections.
     async fn launch(&mut self, now: Ts) {
         poll_fn(|cx| {
             // What has landed meanwhile is fed at once and waits for the next turn.
@@ -185,7 +197,6 @@ impl Driver {
             Poll::Ready(())
         })
         .await;
-        tokio::task::yield_now().await;
     }
 
     // ---- taking in ----
@@ -367,9 +378,10 @@ impl Driver {
     }
 
     fn step(&mut self, now: Ts) {
-        let inbox = mem::take(&mut self.inbox);
+        self.stepping = mem::take(&mut self.inbox);
+        self.stepped_at = now;
         let mut actions = Vec::new();
-        self.engine.step(now, &inbox, &mut actions);
+        self.engine.step(now, &self.stepping, &mut actions);
         for action in &actions {
             let venue = match action {
                 Action::Place(order) => self.venue_of(order.instrument),
@@ -389,6 +401,7 @@ impl Driver {
         }
         self.seq += 1;
         self.parts.metrics.steps.inc();
+        let inbox = mem::take(&mut self.stepping);
         self.records.push(Record { seq: self.seq, now, inbox, actions });
     }
 
@@ -420,7 +433,9 @@ impl Driver {
                     }
                 }
                 Frame::Connect { link, url, after } => {
-                    self.link(venue, link).1.connect(url, after.to_std());
+                    let (_, socket, metrics) = self.link(venue, link);
+                    socket.connect(url, after.to_std());
+                    metrics.left();
                 }
                 Frame::Close { link } => {
                     let (_, socket, metrics) = self.link(venue, link);
@@ -448,35 +463,8 @@ impl Driver {
         &mut entry.links[place]
     }
 
-    // ---- everything else ----
-
     fn say(&self, level: NoteLevel, event: &'static str, text: String) {
         self.parts.observers.remarks().say(level, event, text);
-    }
-
-    /// What no event announces: silent links, failed observers, a stepped clock; and the snapshot.
-    fn chores(&mut self, now: Ts) {
-        let at = clock::instant();
-        self.chores_due = at + CHORES;
-        if let Some(step) = self.clock.step() {
-            self.parts.metrics.clock_steps.inc();
-            let text = format!("the wall clock stepped by {} ms; ours did not", step.ms());
-            self.say(NoteLevel::Warn, "clock_stepped", text);
-        }
-        for venue in 0..self.venues.len() {
-            for link in 0..self.venues[venue].links.len() {
-                let (kind, socket, metrics) = &mut self.venues[venue].links[link];
-                let kind = *kind;
-                if let Some(why) = socket.tick(at) {
-                    metrics.closed();
-                    self.with_protocol(venue, |p, out| p.on_closed(kind, now, &why, out));
-                }
-            }
-        }
-        for text in self.parts.observers.failures() {
-            self.fault(text);
-        }
-        self.publish(now, at);
     }
 
     fn tell_observers(&mut self) {
@@ -487,109 +475,16 @@ impl Driver {
         }
     }
 
-    fn publish(&mut self, now: Ts, at: Instant) {
-        let metrics = &self.parts.metrics;
-        let queued = self.parts.observers.journal_queued();
-        metrics.journal_queue.set(i64::try_from(queued).unwrap_or(i64::MAX));
-        let open_requests = self.parts.http.open_requests();
-        metrics.open_requests.set(i64::try_from(open_requests).unwrap_or(i64::MAX));
-        metrics.show(&self.latency);
-        let uptime = at.saturating_duration_since(self.started);
-        let us = |quantile| self.latency.value_at_quantile(quantile) as f64 / 1000.0;
-        let driver = DriverStatus {
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_ms: millis(uptime),
-            steps: self.seq,
-            links: self.links(at),
-            open_requests,
-            journal_queue_records: queued,
-            log_lines_lost: metrics.lines_lost.get(),
-            tick_to_wire_p50_us: us(0.5),
-            tick_to_wire_p99_us: us(0.99),
-            tick_to_wire_count: self.latency.len(),
-        };
-        let engine = self.engine.status(now);
-        let latency = self.latency.clone();
-        let snapshot = Snapshot { at: now, at_ns: now, engine, driver, latency };
-        drop(self.parts.status.send_replace(Some((at, Arc::new(snapshot)))));
-    }
-
-    fn links(&self, at: Instant) -> Vec<LinkStatus> {
-        let all = self.venues.iter().flat_map(|v| v.links.iter().map(move |link| (v, link)));
-        all.map(|(venue, (kind, socket, metrics))| LinkStatus {
-            venue: venue.id,
-            venue_name: Arc::clone(&venue.name),
-            link: *kind,
-            open: socket.is_open(),
-            quiet_ms: millis(socket.quiet(at)),
-            closes: metrics.closes(),
-        })
-        .collect()
-    }
-
-    fn overdue(&self) -> Ending {
-        let open: Vec<String> = self
-            .venues
-            .iter()
-            .flat_map(|v| v.links.iter().map(move |(kind, socket, _)| (v, *kind, socket)))
-            .filter(|(_, _, socket)| !socket.is_open())
-            .map(|(venue, kind, _)| format!("{} {}", venue.name, link_name(kind)))
-            .collect();
-        let down = if open.is_empty() {
-            "all links up".to_owned()
-        } else {
-            format!("links down: {}", open.join(", "))
-        };
-        Ending::MaybeLeft {
-            text: format!(
-                "not verified within the shutdown deadline; {} requests without a reply; {down}",
-                self.parts.http.open_requests()
-            ),
-        }
-    }
-
-    /// Nothing is left: take the dead-man switches back. Otherwise leave them armed, they may be
-    /// the last to cancel.
-    async fn farewell(&mut self, ending: &Ending) {
-        match ending {
-            Ending::FlatAndClean | Ending::SafetyHaltFlat { .. } => {
-                let now = self.clock.now();
-                for venue in 0..self.venues.len() {
-                    self.with_protocol(venue, |protocol, out| protocol.finish(now, out));
-                }
-                let last_requests = async {
-                    self.dispatch(now);
-                    while self.parts.http.open_requests() > 0 {
-                        self.launch(now).await;
-                        tokio::time::sleep(Duration::from_millis(1)).await;
-                    }
-                };
-                if tokio::time::timeout(FAREWELL, last_requests).await.is_err() {
-                    let text = "a venue did not confirm the last requests".to_owned();
-                    self.say(NoteLevel::Warn, "farewell_unanswered", text);
-                }
-            }
-            Ending::MaybeLeft { .. } | Ending::Refused { .. } | Ending::Misconfigured { .. } => {}
-        }
-        for venue in &mut self.venues {
-            for (_, socket, metrics) in &mut venue.links {
-                socket.close();
-                metrics.left();
-            }
+    /// Let the observers finish; after a panic, with the record of the step that did not end.
+    pub(super) fn finish(mut self, patience: Duration) {
+        let inbox = mem::take(&mut self.stepping);
+        if !inbox.is_empty() {
+            let (seq, now) = (self.seq + 1, self.stepped_at);
+            self.records.push(Record { seq, now, inbox, actions: Vec::new() });
         }
         self.tell_observers();
-        let now = self.clock.now();
-        self.publish(now, clock::instant());
-    }
-
-    /// Let the observers finish.
-    pub(super) fn finish(self, patience: Duration) {
         self.parts.observers.finish(patience);
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Shared by `Parts` and the handle: the control queue's bound.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::FuturesUnordered;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 
@@ -203,6 +203,10 @@ fn build(client: &reqwest::Client, request: &HttpRequest) -> Result<reqwest::Req
         Method::Delete => reqwest::Method::DELETE,
     };
     let mut builder = client.request(method, url).timeout(request.timeout.to_std());
+    if matches!(request.method, Method::Post | Method::Put) {
+        // RFC 9110, 8.6; front ends may answer 411 without it, and hyper leaves it out.
+        builder = builder.header(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     if let Some(key) = &request.api_key {
         let mut value = HeaderValue::from_str(key.expose_secret())
             .map_err(|_| "the API key holds characters that no header can carry".to_owned())?;

@@ -47,7 +47,7 @@ impl Default for Limits {
         Limits {
             connect_timeout: Duration::from_secs(10),
             connect_spacing: Duration::from_secs(1),
-            ping_after: Duration::from_secs(2),
+            ping_after: Duration::from_secs(1),
             silent_after: Duration::from_secs(10),
             silent_without_pong: Duration::from_secs(240),
             max_message_bytes: 16 << 20,

@@ -23,9 +23,9 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::domain::{Control, Note, Ts, VenueId};
 use crate::engine::{Ending, Engine};
@@ -147,7 +147,7 @@ impl From<state_dir::StateError> for LiveError {
 #[derive(Clone)]
 pub struct Handle {
     control: mpsc::Sender<Control>,
-    status: watch::Receiver<Option<(Instant, Arc<Snapshot>)>>,
+    board: Arc<status::Board>,
     address: Option<std::net::SocketAddr>,
 }
 
@@ -168,13 +168,13 @@ impl Handle {
     /// The last snapshot; `None` before the first.
     #[must_use]
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.status.borrow().as_ref().map(|(_, snapshot)| Arc::clone(snapshot))
+        self.board.read().map(|(_, snapshot)| snapshot)
     }
 
     /// How old the last snapshot is.
     #[must_use]
     pub fn snapshot_age(&self) -> Option<Duration> {
-        let taken = self.status.borrow().as_ref().map(|(at, _)| *at)?;
+        let (taken, _) = self.board.read()?;
         Some(clock::instant().saturating_duration_since(taken))
     }
 
@@ -220,8 +220,8 @@ impl Live {
             }
         };
         let (control, controls) = mpsc::channel(core::CONTROLS);
-        let (status, statuses) = watch::channel(None);
-        let mut handle = Handle { control, status: statuses, address: None };
+        let board = Arc::new(status::Board::default());
+        let mut handle = Handle { control, board: Arc::clone(&board), address: None };
         let server = match params.serve {
             None => None,
             Some(serve) => {
@@ -246,7 +246,7 @@ impl Live {
             http: http::Http::new(params.http, &tls).map_err(LiveError::System)?,
             tls,
             control: controls,
-            status,
+            board,
             observers,
             metrics,
             shutdown_deadline: params.shutdown_deadline,

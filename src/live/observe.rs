@@ -230,4 +230,7 @@ fn keep_latch(changes: &Receiver<LatchChange>, state: &StateDir, failure: &Mutex
             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
         }
     }
+    if let Err(error) = state.retract_address() {
+        tracing::warn!(event = "address_left", "{error}");
+    }
 }

@@ -193,12 +193,7 @@ impl StateDir {
     /// # Errors
     /// What the operating system refuses.
     pub fn clear_latch(&self) -> Result<(), StateError> {
-        let path = self.path.join("latch.json");
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(StateError::Io { path, error }),
-            Ok(()) => self.sync(),
-        }
+        self.remove("latch.json")
     }
 
     /// The bearer token of the control endpoints, made on first use: 256 bits in hex.
@@ -223,6 +218,23 @@ impl StateDir {
     /// What the operating system refuses.
     pub fn publish_address(&self, address: SocketAddr) -> Result<(), StateError> {
         self.replace("address", address.to_string().as_bytes())
+    }
+
+    /// Nobody answers any more.
+    ///
+    /// # Errors
+    /// What the operating system refuses.
+    pub fn retract_address(&self) -> Result<(), StateError> {
+        self.remove("address")
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StateError> {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StateError::Io { path, error }),
+            Ok(()) => self.sync(),
+        }
     }
 
     fn read<T: for<'de> Deserialize<'de>>(
@@ -356,6 +368,19 @@ mod tests {
         state.clear_latch().unwrap();
         state.clear_latch().unwrap();
         assert_eq!(state.latch().unwrap(), None);
+    }
+
+    #[test]
+    fn the_address_is_there_while_somebody_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path(), "a").unwrap();
+        assert_eq!(read_address(dir.path()).unwrap(), None);
+        let address: SocketAddr = "127.0.0.1:9090".parse().unwrap();
+        state.publish_address(address).unwrap();
+        assert_eq!(read_address(dir.path()).unwrap(), Some(address));
+        state.retract_address().unwrap();
+        state.retract_address().unwrap();
+        assert_eq!(read_address(dir.path()).unwrap(), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What an observer may see of a running driver: a snapshot, published ten times a second.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
@@ -70,6 +71,26 @@ pub struct LinkStatus {
 
 fn rfc_3339<S: Serializer>(at: &Ts, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(at)
+}
+
+/// Where the last snapshot hangs for others to read.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    last: Mutex<Option<(Instant, Arc<Snapshot>)>>,
+}
+
+impl Board {
+    /// Hang up a newer snapshot; while somebody reads the last one, leave it to the next time.
+    pub(super) fn offer(&self, at: Instant, snapshot: Snapshot) {
+        if let Ok(mut last) = self.last.try_lock() {
+            *last = Some((at, Arc::new(snapshot)));
+        }
+    }
+
+    /// The last snapshot and when it was taken.
+    pub(super) fn read(&self) -> Option<(Instant, Arc<Snapshot>)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Snapshot {

@@ -186,7 +186,7 @@ where
     ))
 }
 
-/// A listener that accepts, reads and never answers; sends each first line to the test.
+/// A listener that accepts, reads and never answers; hands each request to the test.
 fn mute() -> (SocketAddr, Receiver<String>) {
     let (listener, address) = listener();
     let (lines, heard) = channel();
@@ -197,7 +197,7 @@ fn mute() -> (SocketAddr, Receiver<String>) {
             let mut buffer = [0; 4096];
             let count = stream.read(&mut buffer).unwrap_or(0);
             let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
-            drop(lines.send(text.lines().next().unwrap_or_default().to_owned()));
+            drop(lines.send(text));
             kept.push(stream);
         }
     });
@@ -287,7 +287,10 @@ fn an_unanswered_request_is_lost_and_never_sent_again() {
     });
     let Err(NoReply::Lost(why)) = run.wait_reply(1).outcome else { panic!("not lost") };
     assert!(why.contains("no reply in time") && !why.contains("signature"), "{why}");
-    assert!(heard.recv_timeout(PATIENCE).unwrap().starts_with("POST /order"));
+    let request = heard.recv_timeout(PATIENCE).unwrap();
+    assert!(request.starts_with("POST /order?signature=abc HTTP/1.1"), "{request}");
+    // Front ends of venues answer 411 to a POST without a length.
+    assert!(request.contains("content-length: 0"), "{request}");
     run.stop();
     assert!(heard.try_recv().is_err(), "sent twice");
 }
@@ -373,6 +376,27 @@ fn redirects_are_handed_over_and_not_followed() {
         }
     });
     assert_eq!(run.wait_reply(1).outcome.unwrap().status, 302);
+    run.stop();
+}
+
+#[test]
+fn a_flood_of_frames_keeps_neither_replies_nor_commands_away() {
+    let talk = |mut socket: WebSocket| async move {
+        let tick = "x".repeat(200);
+        while socket.send(Message::Text(tick.clone().into())).await.is_ok() {}
+    };
+    let flood = websocket(talk);
+    let address = venue(Router::new().route("/order", any(|| async { "done" })));
+    let mut flooded = false;
+    let run = start(params(), move |saw, out| match saw {
+        Saw::Started => out.frames.push(connect(format!("ws://{flood}/ws"))),
+        Saw::Text(_) if !flooded => {
+            flooded = true;
+            out.frames.push(request(1, format!("http://{address}/order"), Urgency::Order));
+        }
+        _ => {}
+    });
+    assert_eq!(run.wait_reply(1).outcome.unwrap().body, "done");
     run.stop();
 }
 
@@ -489,6 +513,25 @@ fn plain_websockets_to_others_are_refused_without_telling_the_url() {
     });
     let why = run.wait_closed();
     assert!(why.contains("plain ws") && !why.contains("listen-key"), "{why}");
+    run.stop();
+}
+
+#[test]
+fn market_data_that_waited_out_a_standstill_is_not_traded_on() {
+    let address = websocket(|mut socket| async move {
+        drop(socket.send(Message::Text("tick".into())).await);
+        while socket.recv().await.is_some() {}
+    });
+    let mut params = params();
+    params.stall = Duration::from_millis(200);
+    let run = start(params, move |saw, out| match saw {
+        Saw::Started => out.frames.push(connect(format!("ws://{address}/ws"))),
+        // Stands still, as a stopped process or a paused host would.
+        Saw::Text(_) => std::thread::sleep(Duration::from_millis(300)),
+        _ => {}
+    });
+    let why = run.wait_closed();
+    assert!(why.starts_with("this process stood still"), "{why}");
     run.stop();
 }
 
@@ -702,4 +745,78 @@ fn endpoints_that_are_not_asked_for_do_not_exist() {
     let run = start(params(), |_, _| {});
     assert_eq!(run.handle.address(), None);
     run.stop();
+}
+
+// ---- TLS ----
+
+fn tls_file(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls")).join(name)
+}
+
+/// An encrypted venue that answers every request with `{}`, websocket upgrades included. Its
+/// certificate is for localhost and 127.0.0.1, by an authority that only the tests know.
+fn tls_venue(host: &str) -> u16 {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let chain = CertificateDer::pem_file_iter(tls_file("server.pem")).unwrap();
+    let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_file(tls_file("server.key")).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = std::sync::Arc::new(config);
+    let listener = TcpListener::bind((host, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, tcp.unwrap());
+            let mut buffer = [0; 4096];
+            if stream.read(&mut buffer).is_ok_and(|count| count > 0) {
+                let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                drop(stream.write_all(reply).and_then(|()| stream.flush()).err());
+            }
+        }
+    });
+    port
+}
+
+fn encrypted(ca_files: Vec<std::path::PathBuf>, host: &str) -> (Result<u16, NoReply>, String) {
+    let mut params = params();
+    params.ca_files = ca_files;
+    params.link.connect_spacing = PATIENCE;
+    let authority = format!("{host}:{}", tls_venue(host));
+    let run = start(params, move |saw, out| {
+        if matches!(saw, Saw::Started) {
+            out.frames.push(request(1, format!("https://{authority}/order"), Urgency::Order));
+        }
+        if matches!(saw, Saw::Reply(..)) {
+            out.frames.push(connect(format!("wss://{authority}/ws")));
+        }
+    });
+    let reply = run.wait_reply(1).outcome.map(|reply| reply.status);
+    let why = run.wait_closed();
+    run.stop();
+    (reply, why)
+}
+
+#[test]
+fn a_private_authority_is_trusted_when_configured() {
+    for host in ["localhost", "127.0.0.1"] {
+        let (reply, why) = encrypted(vec![tls_file("ca.pem")], host);
+        assert_eq!(reply, Ok(200));
+        assert!(why.contains("upgrade refused with HTTP 200"), "{why}");
+    }
+}
+
+#[test]
+fn an_unknown_authority_or_a_wrong_name_is_certain_failure() {
+    for (ca_files, host) in [(Vec::new(), "localhost"), (vec![tls_file("ca.pem")], "127.0.0.2")] {
+        let (reply, why) = encrypted(ca_files, host);
+        assert!(matches!(reply, Err(NoReply::NotSent(_))), "{host}: {reply:?}");
+        assert!(why.contains("certificate"), "{host}: {why}");
+    }
 }

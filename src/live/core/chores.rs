@@ -1,0 +1,141 @@
+//! What the loop does beside trading: look after links and observers, show itself, say farewell.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::clock;
+use super::super::metrics::link_name;
+use super::super::status::{DriverStatus, LinkStatus, Snapshot};
+use super::{CHORES, Driver, FAREWELL, LEAST_FAREWELL};
+use crate::domain::{NoteLevel, Ts};
+use crate::engine::Ending;
+
+impl Driver {
+    /// What no event announces: silent links, failed observers, a stepped clock; and the snapshot.
+    pub(super) fn chores(&mut self, now: Ts) {
+        let at = clock::instant();
+        self.chores_due = at + CHORES;
+        if let Some(step) = self.clock.step() {
+            self.parts.metrics.clock_steps.inc();
+            let text = format!("the wall clock stepped by {} ms; ours did not", step.ms());
+            self.say(NoteLevel::Warn, "clock_stepped", text);
+        }
+        for venue in 0..self.venues.len() {
+            for link in 0..self.venues[venue].links.len() {
+                let (kind, socket, metrics) = &mut self.venues[venue].links[link];
+                let kind = *kind;
+                if let Some(why) = socket.tick(at) {
+                    metrics.closed();
+                    self.with_protocol(venue, |p, out| p.on_closed(kind, now, &why, out));
+                }
+            }
+        }
+        for text in self.parts.observers.failures() {
+            self.fault(text);
+        }
+        self.publish(now, at);
+    }
+
+    fn publish(&mut self, now: Ts, at: Instant) {
+        let metrics = &self.parts.metrics;
+        let queued = self.parts.observers.journal_queued();
+        metrics.journal_queue.set(i64::try_from(queued).unwrap_or(i64::MAX));
+        let open_requests = self.parts.http.open_requests();
+        metrics.open_requests.set(i64::try_from(open_requests).unwrap_or(i64::MAX));
+        metrics.show(&self.latency);
+        let uptime = at.saturating_duration_since(self.started);
+        let us = |quantile| self.latency.value_at_quantile(quantile) as f64 / 1000.0;
+        let driver = DriverStatus {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_ms: millis(uptime),
+            steps: self.seq,
+            links: self.links(at),
+            open_requests,
+            journal_queue_records: queued,
+            log_lines_lost: metrics.lines_lost.get(),
+            tick_to_wire_p50_us: us(0.5),
+            tick_to_wire_p99_us: us(0.99),
+            tick_to_wire_count: self.latency.len(),
+        };
+        let engine = self.engine.status(now);
+        let latency = self.latency.clone();
+        let snapshot = Snapshot { at: now, at_ns: now, engine, driver, latency };
+        self.parts.board.offer(at, snapshot);
+    }
+
+    fn links(&self, at: Instant) -> Vec<LinkStatus> {
+        let all = self.venues.iter().flat_map(|v| v.links.iter().map(move |link| (v, link)));
+        all.map(|(venue, (kind, socket, metrics))| LinkStatus {
+            venue: venue.id,
+            venue_name: Arc::clone(&venue.name),
+            link: *kind,
+            open: socket.is_open(),
+            quiet_ms: millis(socket.quiet(at)),
+            closes: metrics.closes(),
+        })
+        .collect()
+    }
+
+    pub(super) fn overdue(&self) -> Ending {
+        let down: Vec<String> = self
+            .venues
+            .iter()
+            .flat_map(|v| v.links.iter().map(move |(kind, socket, _)| (v, *kind, socket)))
+            .filter(|(_, _, socket)| !socket.is_open())
+            .map(|(venue, kind, _)| format!("{} {}", venue.name, link_name(kind)))
+            .collect();
+        let down = if down.is_empty() {
+            "all links up".to_owned()
+        } else {
+            format!("links down: {}", down.join(", "))
+        };
+        Ending::MaybeLeft {
+            text: format!(
+                "not verified within the shutdown deadline; {} requests without a reply; {down}",
+                self.parts.http.open_requests()
+            ),
+        }
+    }
+
+    /// Nothing is left: take the dead-man switches back. Otherwise leave them armed, they may be
+    /// the last to cancel.
+    pub(super) async fn farewell(&mut self, ending: &Ending) {
+        match ending {
+            Ending::FlatAndClean | Ending::SafetyHaltFlat { .. } => {
+                let now = self.clock.now();
+                for venue in 0..self.venues.len() {
+                    self.with_protocol(venue, |protocol, out| protocol.finish(now, out));
+                }
+                let patience = self.stopping.deadline().map_or(FAREWELL, |deadline| {
+                    let left = deadline.saturating_duration_since(clock::instant());
+                    left.clamp(LEAST_FAREWELL, FAREWELL)
+                });
+                let last_requests = async {
+                    self.dispatch(now);
+                    while self.parts.http.open_requests() > 0 {
+                        self.launch(now).await;
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                };
+                if tokio::time::timeout(patience, last_requests).await.is_err() {
+                    let text = "a venue did not confirm the last requests".to_owned();
+                    self.say(NoteLevel::Warn, "farewell_unanswered", text);
+                }
+            }
+            Ending::MaybeLeft { .. } | Ending::Refused { .. } | Ending::Misconfigured { .. } => {}
+        }
+        for venue in &mut self.venues {
+            for (_, socket, metrics) in &mut venue.links {
+                socket.close();
+                metrics.left();
+            }
+        }
+        self.tell_observers();
+        let now = self.clock.now();
+        self.publish(now, clock::instant());
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
