@@ -78,7 +78,7 @@ impl InstrumentReport {
             maker_fills: view.tally.maker_fills,
             taker_fills: view.tally.taker_fills,
             volume_quote: view.tally.maker_volume_quote + view.tally.taker_volume_quote,
-            fees_quote: view.parts.map_or(Money::ZERO, |parts| -parts.fees),
+            fees_quote: view.parts.map_or(Money::ZERO, |parts| Money::ZERO - parts.fees),
             maker_fee: view.maker_fee,
             taker_fee: view.taker_fee,
             position_base: view.held_base,
@@ -161,7 +161,7 @@ impl SessionReport {
                 inventory_quote: session.parts.inventory,
                 hedge_quote: session.parts.hedge,
                 funding_quote: session.parts.funding,
-                fees_quote: -session.parts.fees,
+                fees_quote: Money::ZERO - session.parts.fees,
             },
             hedges: HedgeReport {
                 orders: session.counts.hedges_sent,
@@ -272,9 +272,11 @@ impl fmt::Display for InstrumentReport {
         if !self.quoted {
             return Ok(());
         }
-        write!(f, "    quoting uptime: bids {bids:.1} %, asks {asks:.1} %; markout")?;
+        write!(f, "    quoting uptime: bids {bids:.1} %, asks {asks:.1} %; markouts")?;
         for markout in &self.markouts {
-            write!(f, " {} s {:.2} bps", markout.horizon.seconds(), markout.bps)?;
+            if markout.fills > 0 {
+                write!(f, " {} s {:+.2} bps,", markout.horizon.ms() / 1000, markout.bps)?;
+            }
         }
         writeln!(f)
     }

@@ -186,7 +186,7 @@ fn status_line(snapshot: &Snapshot) -> String {
         session.maker_fills,
         session.counts.hedges_sent,
         session.profit_quote,
-        -session.parts.fees,
+        Money::ZERO - session.parts.fees,
     )
 }
 
