@@ -209,6 +209,21 @@ impl UsdmFace {
         if let Some(agg) = self.venue.markets[index].on_trade(trade) {
             self.tell_agg(index, &agg, muted, now, out);
         }
+        // Not in the documents, but served by the venue and read by clients.
+        let market = &self.venue.markets[index];
+        let name = format!("{}@trade", market.lower);
+        if muted || !self.venue.hub.wanted(&name) {
+            return;
+        }
+        let payload = head("trade", now, market)
+            .int("T", trade.at.ms())
+            .int("t", trade.trade_id)
+            .text("p", &market.price(trade.px))
+            .text("q", &market.quantity(trade.qty))
+            .text("X", "MARKET")
+            .flag("m", trade.buyer_is_maker)
+            .end();
+        self.venue.hub.publish(&name, &payload, out);
     }
 
     fn tell_agg(&self, index: usize, agg: &AggTrade, muted: bool, now: Ts, out: &mut Outbox) {
