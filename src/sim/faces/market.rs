@@ -283,7 +283,7 @@ impl MarketFace {
             last_qty: trade.qty,
         };
         match self.candles.back_mut() {
-            Some(last) if last.open_ms == open_ms => last.merge(&one),
+            Some(last) if last.open_ms == open_ms => last.merge(&&one),
             _ => push(&mut self.candles, one, KEPT_CANDLES),
         }
     }
@@ -299,7 +299,7 @@ impl MarketFace {
     pub fn span(&self, since_ms: i64) -> Option<Candle> {
         let mut candles = self.candles.iter().filter(|candle| candle.open_ms + 60_000 > since_ms);
         let mut whole = *candles.next()?;
-        candles.for_each(|candle| whole.merge(candle));
+        candles.for_each(|candle| whole.merge(&candle));
         Some(whole)
     }
 
@@ -310,7 +310,7 @@ impl MarketFace {
         for candle in &self.candles {
             let open_ms = candle.open_ms.div_euclid(interval_ms) * interval_ms;
             match bars.last_mut() {
-                Some(bar) if bar.open_ms == open_ms => bar.merge(candle),
+                Some(bar) if bar.open_ms == open_ms => bar.merge(&candle),
                 _ => bars.push(Candle { open_ms, ..*candle }),
             }
         }
@@ -336,6 +336,7 @@ pub fn interval_ms(name: &str) -> Option<i64> {
         "w" => 604_800_000,
         _ => return None,
     };
-    let known = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w"];
+    let known =
+        ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w"];
     known.contains(&name).then(|| count.parse::<i64>().unwrap_or(1) * unit_ms)
 }

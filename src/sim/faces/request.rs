@@ -188,8 +188,7 @@ impl Params {
     /// All parameters but the signature, sorted by name, as the WebSocket API signs them.
     #[must_use]
     pub fn sorted_payload(&self) -> String {
-        let mut pairs: Vec<_> =
-            self.pairs.iter().filter(|(name, _)| name != "signature").collect();
+        let mut pairs: Vec<_> = self.pairs.iter().filter(|(name, _)| name != "signature").collect();
         pairs.sort();
         let parts: Vec<String> = pairs.iter().map(|(k, v)| format!("{k}={v}")).collect();
         parts.join("&")

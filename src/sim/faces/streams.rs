@@ -195,7 +195,11 @@ impl Hub {
             None => "null".to_owned(),
             Some(id @ (Value::Null | Value::String(_) | Value::Number(_))) => id.to_string(),
             Some(_) => {
-                return refusal(2, "Invalid request: request ID must be an unsigned integer", "null");
+                return refusal(
+                    2,
+                    "Invalid request: request ID must be an unsigned integer",
+                    "null",
+                );
             }
         };
         let Some(method) = frame.get("method").and_then(Value::as_str) else {
@@ -235,9 +239,7 @@ impl Hub {
                     session.combined = combined;
                     done("null")
                 }
-                (Some(&"combined"), None) => {
-                    refusal(1, "Invalid value type: expected Boolean", id)
-                }
+                (Some(&"combined"), None) => refusal(1, "Invalid value type: expected Boolean", id),
                 _ => refusal(0, "Unknown property", id),
             },
             "GET_PROPERTY" => match names.first() {

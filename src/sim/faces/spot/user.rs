@@ -69,8 +69,7 @@ impl SpotFace {
         };
         // The report tells the order as the trade left it: a sweep has one report for each step.
         let nothing = crate::domain::Qty::ZERO;
-        let last_quote =
-            trade.map_or(Money::ZERO, |t| market.instrument.notional(t.px, t.qty));
+        let last_quote = trade.map_or(Money::ZERO, |t| market.instrument.notional(t.px, t.qty));
         let working = record.status.is_open();
         let report = object()
             .text("e", "executionReport")

@@ -161,7 +161,8 @@ impl UsdmFace {
     /// Tells what was collected of an account.
     pub fn flush_account(&mut self, now: Ts, muted: bool, out: &mut Outbox) {
         let Some(update) = self.pending.take() else { return };
-        if muted {
+        // Orders that only rest change no wallet: nothing is told of them.
+        if muted || (update.funding.is_none() && update.positions.is_empty()) {
             return;
         }
         let balances = update.balances.iter().map(|balance| {
