@@ -147,7 +147,8 @@ pub struct ExchangeParams {
     pub markets: Vec<MarketParams>,
     /// Accounts.
     pub accounts: Vec<AccountParams>,
-    /// Most finished orders, and most trades, that are remembered; older ones are forgotten.
+    /// Most finished orders, and most trades of an account, that are remembered; older ones are
+    /// forgotten. At least 1,000.
     pub history: usize,
 }
 
@@ -605,7 +606,7 @@ pub enum Happening {
         /// When.
         at: Ts,
     },
-    /// Balances of an account changed; absolute amounts of the changed assets.
+    /// Balances of an account changed; absolute amounts of the changed assets only.
     Balances {
         /// Whose.
         account: AccountId,

@@ -106,7 +106,7 @@ impl Exchange {
         let spec = self.market(market)?;
         let priced = spec.instrument.kind == InstrumentKind::LinearPerpetual
             && spec.mark_price > Money::ZERO;
-        priced.then(|| MarkRecord {
+        priced.then_some(MarkRecord {
             market,
             mark_price: spec.mark_price,
             index_price: spec.index_price,

@@ -13,6 +13,9 @@ use super::ledger::Ledger;
 use super::matcher::{Handle, Matcher, Report};
 use super::source::Crowd;
 
+/// What one command can finish must not be forgotten before it is answered.
+const LEAST_HISTORY: usize = 1_000;
+
 /// One market at work.
 #[derive(Debug)]
 pub(crate) struct Market {
@@ -103,6 +106,8 @@ pub struct Exchange {
     pub(crate) open: BTreeMap<(AccountId, MarketId), Vec<u64>>,
     pub(crate) by_client: BTreeMap<(AccountId, Wallet, Arc<str>), u64>,
     pub(crate) finished: VecDeque<u64>,
+    /// Balances as accounts know them: free and locked.
+    pub(crate) told: BTreeMap<(AccountId, Wallet, Asset), (Money, Money)>,
     pub(crate) trades: Vec<VecDeque<TradeRecord>>,
     pub(crate) last_order_id: u64,
     pub(crate) history: usize,
@@ -128,7 +133,14 @@ impl Exchange {
                 ledger
             })
             .collect();
+        let told = accounts.iter().zip(0..).flat_map(|(ledger, number)| {
+            let pots = ledger.pots.iter();
+            pots.map(move |((wallet, asset), pot)| {
+                ((AccountId(number), *wallet, asset.clone()), (pot.free, pot.locked))
+            })
+        });
         Exchange {
+            told: told.collect(),
             now,
             trades: accounts.iter().map(|_| VecDeque::new()).collect(),
             markets,
@@ -141,7 +153,7 @@ impl Exchange {
             by_client: BTreeMap::new(),
             finished: VecDeque::new(),
             last_order_id: 0,
-            history: params.history.max(1),
+            history: params.history.max(LEAST_HISTORY),
             report: Report::default(),
         }
     }

@@ -40,7 +40,7 @@ pub struct FlowParams {
     /// How often makers look at the fair price.
     pub recentres: f64,
     /// Part of another market's re-centring (of the same asset) that makers here follow within
-    /// [`FOLLOW_S`], 0 to 1.
+    /// hundredths of a second, 0 to 1.
     pub follows: f64,
     /// How often somebody takes.
     pub takes: f64,
@@ -70,19 +70,19 @@ impl FlowParams {
     pub fn btc_spot() -> FlowParams {
         FlowParams {
             start_price: 60_000.0,
-            volatility_bps: 1.25,
+            volatility_bps: 1.1,
             basis_bps: 0.0,
             basis_noise_bps: 0.1,
-            recentres: 2.0,
-            follows: 0.35,
+            recentres: 0.5,
+            follows: 0.7,
             takes: 6.0,
             informed: 0.95,
             take_median: 0.0035,
-            sweeps: 0.6,
+            sweeps: 0.7,
             sweep_bps: 2.4,
-            sweep_informed: 0.15,
-            touch_quantity: 2.3,
-            depth_per_bps: 4.0,
+            sweep_informed: 0.08,
+            touch_quantity: 2.6,
+            depth_per_bps: 5.6,
             reach_bps: 25.0,
             levels: 130,
         }
@@ -93,12 +93,13 @@ impl FlowParams {
     pub fn btc_perpetual() -> FlowParams {
         FlowParams {
             basis_bps: -3.7,
-            basis_noise_bps: 0.4,
-            recentres: 8.0,
-            follows: 0.2,
+            basis_noise_bps: 0.35,
+            recentres: 7.0,
+            follows: 0.6,
+            sweeps: 0.45,
             take_median: 0.03,
             touch_quantity: 3.3,
-            depth_per_bps: 23.0,
+            depth_per_bps: 31.0,
             ..FlowParams::btc_spot()
         }
     }
@@ -131,9 +132,14 @@ const LARGEST_TAKE: f64 = 3.0;
 /// Mean time until makers step back in after a sweep, in seconds.
 const REFILL_S: f64 = 0.02;
 /// Mean time until the makers of one market follow those of another, in seconds.
-const FOLLOW_S: f64 = 0.01;
+const FOLLOW_S: f64 = 0.006;
 /// Depth behind the touch grows from this part of the profile's to all of it within that many bps.
-const THIN: (f64, f64) = (0.25, 4.0);
+const THIN: (f64, f64) = (0.25, 2.5);
+/// Cells next to the touch that makers tend every time they look, and the part of the other cells.
+const TENDED_CELLS: usize = 12;
+const TENDED_PART: f64 = 0.1;
+/// Part of the makers' followings that a taker is ahead of.
+const SNIPED: f64 = 0.5;
 /// Memory of the basis, in seconds.
 const BASIS_S: f64 = 30.0;
 /// How the profile's levels crowd towards the touch: level k of n stands at reach × (k/n)^this.
@@ -202,6 +208,7 @@ impl Flow {
             let mut intents = Vec::new();
             if refill {
                 self.venues[index].refill = Ts::FAR;
+                self.snipe(index, fair, book(id), &mut intents);
                 self.recentre(index, fair, book(id), &mut intents);
             } else {
                 self.act(index, fair, due, book(id), &mut intents);
@@ -251,7 +258,7 @@ impl Flow {
             self.alert_others(index, now);
         } else if pick < params.recentres + params.takes {
             self.take(index, fair, (bid, ask), out);
-        } else {
+        } else if params.sweeps > 0.0 {
             self.sweep(index, (bid, ask), book, out);
             let wait = self.exponential(REFILL_S);
             self.venues[index].refill = now + wait;
@@ -316,20 +323,25 @@ impl Flow {
         let mut level = levels.next();
         for k in 0..cells {
             let (from, to) = (edge(k) + 1, edge(k + 1).max(edge(k) + 1));
+            let width = (to - from + 1) as f64;
+            let depth = from as f64 / ticks_per_bps / THIN.1;
+            let thin = THIN.0 + (1.0 - THIN.0) * depth.min(1.0);
+            let mean = params.depth_per_bps * thin * width / ticks_per_bps;
+            let tended = k < TENDED_CELLS || self.uniform() < TENDED_PART;
             let mut found = 0;
             while let Some(l) = level.filter(|l| behind(l) <= to) {
                 found += 1;
-                if found > 1 && self.uniform() < 0.5 {
+                if found > 1 && tended {
                     out.push(Intent::Level { side, px: l.px, qty: Qty::ZERO });
+                } else if k < TENDED_CELLS && l.qty > self.lots(index, mean * 6.0) {
+                    // What was the touch is no longer worth that much.
+                    let qty = self.quantity(index, mean, 0.9);
+                    out.push(Intent::Level { side, px: l.px, qty });
                 }
                 level = levels.next();
             }
-            if found == 0 && self.uniform() < 0.6 {
-                let width = (to - from + 1) as f64;
+            if found == 0 && tended && self.uniform() < 0.7 {
                 let px = touch.away(side, from + (self.uniform() * width) as i64);
-                let depth = from as f64 / ticks_per_bps / THIN.1;
-                let thin = THIN.0 + (1.0 - THIN.0) * depth.min(1.0);
-                let mean = params.depth_per_bps * thin * width / ticks_per_bps;
                 let qty = self.quantity(index, mean, 0.9);
                 if px >= self.venues[index].instrument.min_px {
                     out.push(Intent::Level { side, px, qty });
@@ -341,12 +353,47 @@ impl Flow {
         }
     }
 
+    /// Somebody who knows is faster than the makers.
+    fn snipe(&mut self, index: usize, fair: f64, book: &Matcher, out: &mut Vec<Intent>) {
+        let touch = (book.best(Side::Buy), book.best(Side::Sell));
+        if let (Some(bid), Some(ask)) = touch
+            && self.uniform() < SNIPED
+        {
+            let tick = self.venues[index].instrument.tick_f64();
+            if fair > ask.px.0 as f64 * tick || fair < bid.px.0 as f64 * tick {
+                self.take_knowing(index, fair, (bid, ask), out);
+            }
+        }
+    }
+
     fn take(&mut self, index: usize, fair: f64, touch: (Level, Level), out: &mut Vec<Intent>) {
-        let (bid, ask) = touch;
-        let params = self.venues[index].params.clone();
+        if self.uniform() < self.venues[index].params.informed {
+            self.take_knowing(index, fair, touch, out);
+        } else {
+            let buys = self.uniform() < 0.5;
+            self.take_side(index, buys, touch, out);
+        }
+    }
+
+    fn take_knowing(
+        &mut self,
+        index: usize,
+        fair: f64,
+        (bid, ask): (Level, Level),
+        out: &mut Vec<Intent>,
+    ) {
         let mid = (bid.px.0 + ask.px.0) as f64 / 2.0 * self.venues[index].instrument.tick_f64();
-        let knows = self.uniform() < params.informed;
-        let buys = if knows { fair > mid } else { self.uniform() < 0.5 };
+        self.take_side(index, fair > mid, (bid, ask), out);
+    }
+
+    fn take_side(
+        &mut self,
+        index: usize,
+        buys: bool,
+        (bid, ask): (Level, Level),
+        out: &mut Vec<Intent>,
+    ) {
+        let params = self.venues[index].params.clone();
         let (side, level) = if buys { (Side::Buy, ask) } else { (Side::Sell, bid) };
         let size = params.take_median * (SIZE_SPREAD * self.normal()).exp();
         let size = size.min(params.touch_quantity * LARGEST_TAKE);
@@ -354,6 +401,11 @@ impl Flow {
         // Patient enough to stop a basis point behind the touch.
         let limit = level.px.away(side, -((level.px.0 as f64 * 1e-4) as i64).max(1));
         out.push(Intent::Take { side, px: limit, qty });
+        if qty >= level.qty {
+            let wait = self.exponential(REFILL_S);
+            let venue = &mut self.venues[index];
+            venue.refill = venue.refill.min(self.at + wait);
+        }
     }
 
     fn sweep(

@@ -306,8 +306,9 @@ impl Exchange {
             return Ok(Answer { orders: vec![self.orders[&id].record.clone()], fills: vec![] });
         }
         let working = if old.reduce_only {
-            let room = old.open_qty() + self.reduce_room(old.account, old.market, old.side);
-            (qty - old.filled - old.prevented).min(room)
+            let resting = self.orders[&id].handle.and_then(|h| market.book.resting(h));
+            let room = self.reduce_room(old.account, old.market, old.side);
+            (qty - old.filled - old.prevented).min(resting.unwrap_or_default() + room)
         } else {
             self.check_margin(old.account, old.market, old.side, qty - old.qty)?;
             qty - old.filled - old.prevented

@@ -1,6 +1,6 @@
 //! From matches to money: trades, order states, balances, positions, and the news of them.
 
-use crate::domain::{InstrumentKind, Money, Px, Qty, Side};
+use crate::domain::{Asset, InstrumentKind, Money, Px, Qty, Side};
 
 use super::api::{
     AccountId, Execution, ExpiryReason, Happening, MarketId, PublicTrade, Status, Terms,
@@ -211,16 +211,20 @@ impl Exchange {
             execution: Execution::Trade(trade.clone()),
             at: now,
         });
-        let trades = &mut self.trades[account.0 as usize];
-        trades.push_back(trade.clone());
-        if trades.len() > self.history {
-            trades.pop_front();
-        }
+        self.remember(trade.clone());
         touched.add(account, market);
         if done {
             self.close(leg.order_id);
         }
         Some(trade)
+    }
+
+    fn remember(&mut self, trade: TradeRecord) {
+        let trades = &mut self.trades[trade.account.0 as usize];
+        trades.push_back(trade);
+        if trades.len() > self.history {
+            trades.pop_front();
+        }
     }
 
     /// Books a prevented self-trade on both orders.
@@ -354,16 +358,36 @@ impl Exchange {
             if perpetual {
                 self.trim_reduce_only(account, market, out);
             }
-            let assets = if perpetual {
-                vec![instrument.quote]
-            } else {
-                vec![instrument.base, instrument.quote]
-            };
-            let changed = assets.iter().map(|a| self.balance(account, wallet, a)).collect();
-            out.push(Happening::Balances { account, wallet, changed, at });
+            let mut assets = vec![instrument.quote];
+            if !perpetual {
+                assets.insert(0, instrument.base);
+            }
+            self.tell_balances(account, wallet, &assets, out);
             if let Some(position) = self.position(account, market).filter(|p| p.updated == at) {
                 out.push(Happening::Position { account, position, at });
             }
+        }
+    }
+
+    /// Tells those balances that are not as they were last told.
+    fn tell_balances(
+        &mut self,
+        account: AccountId,
+        wallet: Wallet,
+        assets: &[Asset],
+        out: &mut Vec<Happening>,
+    ) {
+        let mut changed = Vec::new();
+        for asset in assets {
+            let balance = self.balance(account, wallet, asset);
+            let amounts = (balance.free, balance.locked);
+            let told = self.told.insert((account, wallet, asset.clone()), amounts);
+            if told.unwrap_or_default() != amounts {
+                changed.push(balance);
+            }
+        }
+        if !changed.is_empty() {
+            out.push(Happening::Balances { account, wallet, changed, at: self.now });
         }
     }
 
@@ -381,7 +405,7 @@ impl Exchange {
             let book = &self.markets[usize::from(market.0)].book;
             let resting = book.resting(handle).unwrap_or_default();
             let reduces = Side::reducing(position) == Some(entry.record.side);
-            if !reduces || room.is_zero() {
+            if !reduces || room.is_zero() || resting.is_zero() {
                 let why = Execution::Expired(ExpiryReason::NothingToReduce);
                 self.withdraw(id, Status::Expired, why, out);
             } else if resting > room {
@@ -415,8 +439,8 @@ impl Exchange {
             self.accounts[index].pot(Wallet::Usdm, &instrument.quote).free += amount;
             let account = AccountId(u32::try_from(index).expect("fewer than 2^32 accounts"));
             out.push(Happening::Funding { account, market, amount, rate, at });
-            let changed = vec![self.balance(account, Wallet::Usdm, &instrument.quote)];
-            out.push(Happening::Balances { account, wallet: Wallet::Usdm, changed, at });
+            let quote = std::slice::from_ref(&instrument.quote);
+            self.tell_balances(account, Wallet::Usdm, quote, out);
         }
         self.population.pot(Wallet::Usdm, &instrument.quote).free -= paid;
     }

@@ -1,4 +1,9 @@
 //! The simulated exchange as an engine: orders, money, recordings.
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests are tests"
+)]
 
 use std::sync::Arc;
 
@@ -329,6 +334,23 @@ fn funding_moves_money_from_longs_to_shorts() {
 }
 
 #[test]
+fn balances_are_told_when_they_change_and_only_then() {
+    let mut s = stage();
+    let balances =
+        |s: &Stage| s.news.iter().filter(|h| matches!(h, Happening::Balances { .. })).count();
+    s.gtc(ANN, PERP, Side::Sell, 600_000, 10);
+    assert_eq!(balances(&s), 0, "an order moves no futures money");
+    s.place(BOB, PERP, Side::Buy, limit(600_000, 10, TimeInForce::Gtc)).unwrap();
+    assert_eq!(balances(&s), 2, "both paid a fee");
+    s.gtc(ANN, SPOT, Side::Buy, 6_000_000, 1_000);
+    let Some(Happening::Balances { account, wallet, changed, .. }) = s.news.last() else {
+        panic!("{:?}", s.news.last());
+    };
+    assert_eq!((*account, *wallet, changed.len()), (ANN, Wallet::Spot, 1));
+    assert_eq!(changed[0].locked, Money::from(600));
+}
+
+#[test]
 fn depth_happenings_rebuild_the_book() {
     let mut exchange = calibration::market(5, Ts(1_000_000_000_000));
     let mut news = Vec::new();
@@ -563,4 +585,25 @@ fn the_insurance_fund_is_no_trader() {
     s.exchange.advance(s.now + Span::from_s(1), &mut s.news);
     let prints = s.news.iter().filter(|h| matches!(h, Happening::Trade(_))).count();
     assert_eq!((prints, s.exchange.tape_faults(SPOT).unwrap().foreign), (1, 1));
+}
+
+#[test]
+fn a_print_that_the_book_already_shows_does_not_use_up_the_queue_again() {
+    let snapshot = r#"{"lastUpdateId":10,"bids":[["100.00","1.0"]],"asks":[["100.01","1.0"]]}"#;
+    let late = print(1_110, "100.00", "0.6", true);
+    let late = late.replace("\"T\":1723161254110", "\"T\":1723161254050");
+    assert!(late.contains("1723161254050"), "{late}");
+    let lines = vec![
+        format!("{} {snapshot}", 1_723_161_253_000_u64),
+        diff(1_100, 11, 11, r#"[["100.00","0.4"]]"#, "[]"),
+        late,
+        print(1_200, "100.00", "0.3", true),
+        print(1_300, "100.00", "0.15", true),
+    ];
+    let mut s = spot_tape(lines, 1.0);
+    let ours = s.gtc(ANN, SPOT, Side::Buy, 10_000, 10_000);
+    for (ms, filled) in [(1_150, 0), (1_250, 0), (1_350, 5_000)] {
+        s.exchange.advance(Ts(1_700_000_000_000_000_000) + Span::from_ms(ms), &mut s.news);
+        assert_eq!(s.status(ANN, SPOT, ours).1, Qty(filled), "after {ms} ms");
+    }
 }
