@@ -283,7 +283,7 @@ impl MarketFace {
             last_qty: trade.qty,
         };
         match self.candles.back_mut() {
-            Some(last) if last.open_ms == open_ms => last.merge(&&one),
+            Some(last) if last.open_ms == open_ms => last.merge(&one),
             _ => push(&mut self.candles, one, KEPT_CANDLES),
         }
     }
@@ -299,7 +299,7 @@ impl MarketFace {
     pub fn span(&self, since_ms: i64) -> Option<Candle> {
         let mut candles = self.candles.iter().filter(|candle| candle.open_ms + 60_000 > since_ms);
         let mut whole = *candles.next()?;
-        candles.for_each(|candle| whole.merge(&candle));
+        candles.for_each(|candle| whole.merge(candle));
         Some(whole)
     }
 
@@ -310,7 +310,7 @@ impl MarketFace {
         for candle in &self.candles {
             let open_ms = candle.open_ms.div_euclid(interval_ms) * interval_ms;
             match bars.last_mut() {
-                Some(bar) if bar.open_ms == open_ms => bar.merge(&candle),
+                Some(bar) if bar.open_ms == open_ms => bar.merge(candle),
                 _ => bars.push(Candle { open_ms, ..*candle }),
             }
         }

@@ -175,7 +175,8 @@ impl UsdmFace {
         });
         let told = positions.iter().filter(|(_, p)| v2 || !p.qty.is_zero());
         let rows = told.map(|(market, position)| self.position_row(account, market, position, v2));
-        let head = if v2 { config_fields().flag("feeBurn", false).int("updateTime", 0) } else { object() };
+        let head =
+            if v2 { config_fields().flag("feeBurn", false).int("updateTime", 0) } else { object() };
         margin_fields(head, "total", &margin, margin.wallet, maintenance)
             .list("assets", assets)
             .list("positions", rows)
