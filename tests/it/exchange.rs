@@ -581,6 +581,73 @@ fn replies_have_the_documented_fields() {
     });
 }
 
+/// One request after the other over one connection, blocking; the mean time of one.
+fn time_of_one(address: std::net::SocketAddr, requests: &[String]) -> Duration {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut reply = [0; 16 * 1024];
+    let started = tokio::time::Instant::now();
+    for request in requests {
+        stream.write_all(request.as_bytes()).unwrap();
+        let length = stream.read(&mut reply).unwrap();
+        assert!(
+            reply[..length].starts_with(b"HTTP/1.1 200"),
+            "{:?}",
+            std::str::from_utf8(&reply[..length])
+        );
+    }
+    started.elapsed() / u32::try_from(requests.len()).unwrap()
+}
+
+/// Run with `--release -- --ignored --nocapture`; prints both times, and fails above 1.4.
+#[test]
+#[ignore = "a measurement; wants a quiet machine and a release build"]
+fn an_order_costs_little_more_than_a_bare_handler() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let exchange = runtime.block_on(quiet());
+    let now = runtime.block_on(Client::new("").server_ms(&exchange.spot_rest()));
+    let requests = |count: usize| -> Vec<String> {
+        let one = |index: usize| {
+            let payload = format!(
+                "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=IOC&quantity=0.001&price=60000&newClientOrderId=p-{index}&recvWindow=60000&timestamp={now}"
+            );
+            let body = format!("{payload}&signature={}", sign(&payload, ""));
+            format!(
+                "POST /api/v3/order HTTP/1.1\r\nhost: x\r\nx-mbx-apikey: {KEY}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        (0..count).map(one).collect()
+    };
+    let bare = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    bare.set_nonblocking(true).unwrap();
+    let bare_address = bare.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let check = async |body: String| {
+                let (payload, signature) = body.split_once("&signature=").unwrap();
+                assert_eq!(sign(payload, ""), signature);
+                "{}"
+            };
+            let app = axum::Router::new().route("/api/v3/order", axum::routing::post(check));
+            let listener = tokio::net::TcpListener::from_std(bare).unwrap();
+            axum::serve(listener, app).await.unwrap();
+        });
+    });
+    let address = exchange.spot_rest().trim_start_matches("http://").parse().unwrap();
+    // The order limit allows 100 in ten seconds: each round stays below it.
+    let requests = requests(90);
+    let plain = time_of_one(bare_address, &requests).min(time_of_one(bare_address, &requests));
+    let whole = time_of_one(address, &requests);
+    println!(
+        "bare handler {plain:?}, order {whole:?}, ratio {:.2}",
+        whole.as_secs_f64() / plain.as_secs_f64()
+    );
+    assert!(whole < plain * 14 / 10);
+}
+
 /// Serves until standard input closes, for the conformance scripts:
 /// `cargo test --test it exchange::serve_for_conformance -- --ignored --nocapture`.
 #[test]

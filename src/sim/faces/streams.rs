@@ -45,7 +45,9 @@ impl Route {
     /// Whether a stream name is served on this route.
     #[must_use]
     pub fn serves(self, name: &str) -> bool {
-        let book = name.contains("@depth") || name.contains("bookTicker");
+        // Single trades are not in the documents; clients read them on the public route.
+        let book =
+            name.contains("@depth") || name.contains("bookTicker") || name.ends_with("@trade");
         let market = name.contains('@') || name.starts_with('!');
         match self {
             Route::Any => true,
