@@ -276,8 +276,7 @@ fn upgrade_socket(
 fn http(answer: HttpAnswer) -> Response<Body> {
     let html = answer.body.starts_with('<');
     let kind = if html { "text/html" } else { "application/json;charset=UTF-8" };
-    let mut response =
-        Response::builder().status(answer.status).header(header::CONTENT_TYPE, kind);
+    let mut response = Response::builder().status(answer.status).header(header::CONTENT_TYPE, kind);
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }

@@ -81,17 +81,17 @@ async fn exchange_frames(
             frame = frames.recv() => {
                 let Some(text) = frame else { return };
                 let message = Message::Text(Utf8Bytes::from(&*text));
-                if !delivered(timeout(SEND_LIMIT, sink.feed(message)).await) {
+                if !delivered(&timeout(SEND_LIMIT, sink.feed(message)).await) {
                     return;
                 }
                 // Whatever is waiting goes out with the same write.
                 while let Ok(text) = frames.try_recv() {
                     let message = Message::Text(Utf8Bytes::from(&*text));
-                    if !delivered(timeout(SEND_LIMIT, sink.feed(message)).await) {
+                    if !delivered(&timeout(SEND_LIMIT, sink.feed(message)).await) {
                         return;
                     }
                 }
-                if !delivered(timeout(SEND_LIMIT, sink.flush()).await) {
+                if !delivered(&timeout(SEND_LIMIT, sink.flush()).await) {
                     return;
                 }
             }
@@ -115,7 +115,7 @@ async fn exchange_frames(
                 }
                 unanswered.get_or_insert_with(Instant::now);
                 let ping = Message::Ping(conn.0.to_string().into());
-                if !delivered(timeout(SEND_LIMIT, sink.send(ping)).await) {
+                if !delivered(&timeout(SEND_LIMIT, sink.send(ping)).await) {
                     return;
                 }
             }
@@ -123,6 +123,6 @@ async fn exchange_frames(
     }
 }
 
-fn delivered<E>(sent: Result<Result<(), E>, tokio::time::error::Elapsed>) -> bool {
+fn delivered<E>(sent: &Result<Result<(), E>, tokio::time::error::Elapsed>) -> bool {
     matches!(sent, Ok(Ok(())))
 }

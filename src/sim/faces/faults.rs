@@ -217,12 +217,13 @@ impl FaultBoard {
     /// How much later replies come.
     #[must_use]
     pub fn latency(&self, venue: VenueKind) -> Span {
-        let ms = self.active.iter().filter(|a| a.venue.is_none_or(|only| only == venue)).map(
-            |active| match active.kind {
-                FaultKind::LatencyMs { add } => add.max(0),
-                _ => 0,
-            },
-        );
+        let ms =
+            self.active.iter().filter(|a| a.venue.is_none_or(|only| only == venue)).map(|active| {
+                match active.kind {
+                    FaultKind::LatencyMs { add } => add.max(0),
+                    _ => 0,
+                }
+            });
         Span::from_ms(ms.sum())
     }
 

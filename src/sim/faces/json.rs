@@ -87,7 +87,7 @@ impl Object {
 
     /// Fields of another object, after those here.
     #[must_use]
-    pub fn merge(mut self, other: Object) -> Object {
+    pub fn merge(mut self, other: &Object) -> Object {
         if other.text.len() > 1 {
             if self.text.len() > 1 {
                 self.text.push(',');
@@ -173,7 +173,7 @@ mod tests {
             .fixed("p", "1.5".parse().unwrap(), 8)
             .plain("q", "1.500".parse().unwrap())
             .list("l", ["1".to_owned(), "null".to_owned()])
-            .merge(object().int("z", 1_i64))
+            .merge(&object().int("z", 1_i64))
             .end();
         assert_eq!(
             text,

@@ -133,12 +133,7 @@ impl Limits {
     }
 
     /// Counts `orders[index] += amounts[index]`, or refuses when any interval is full.
-    pub fn count_orders(
-        &mut self,
-        now: Ts,
-        account: u32,
-        amounts: &[i64],
-    ) -> Result<(), ApiError> {
+    pub fn count_orders(&mut self, now: Ts, account: u32, amounts: &[i64]) -> Result<(), ApiError> {
         self.check_orders(now, account, amounts)?;
         let counters = self.accounts.entry(account).or_default();
         for (index, limit) in self.orders.iter().enumerate() {
@@ -148,12 +143,7 @@ impl Limits {
     }
 
     /// Refuses when any interval has no room for these orders; counts nothing.
-    pub fn check_orders(
-        &mut self,
-        now: Ts,
-        account: u32,
-        amounts: &[i64],
-    ) -> Result<(), ApiError> {
+    pub fn check_orders(&mut self, now: Ts, account: u32, amounts: &[i64]) -> Result<(), ApiError> {
         let counters = self.accounts.entry(account).or_default();
         counters.resize(self.orders.len(), Counter::default());
         for (index, limit) in self.orders.iter().enumerate() {
@@ -173,7 +163,8 @@ impl Limits {
 
     /// The first fill of an order takes it off the counts (spot).
     pub fn first_fill(&mut self, now: Ts, account: u32) {
-        for (counter, limit) in self.accounts.entry(account).or_default().iter_mut().zip(&self.orders)
+        for (counter, limit) in
+            self.accounts.entry(account).or_default().iter_mut().zip(&self.orders)
         {
             let count = counter.at(now, limit);
             *count = (*count - 1).max(0);
@@ -216,8 +207,7 @@ fn banned(now: Ts, until: Ts) -> ApiError {
         until.ms()
     );
     let mut error = ApiError::new(-1003, msg).status(418);
-    error.data =
-        Some(object().int("serverTime", now.ms()).int("retryAfter", until.ms()).end());
+    error.data = Some(object().int("serverTime", now.ms()).int("retryAfter", until.ms()).end());
     error.retry_after_s = Some(until.since(now).0.div_euclid(1_000_000_000) + 1);
     error
 }

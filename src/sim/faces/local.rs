@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::ApiError;
-use super::faults::{FaultBoard, FaultKind, FaultRule, Fate, VenueKind};
+use super::faults::{Fate, FaultBoard, FaultKind, FaultRule, VenueKind};
 use super::json::{array, object, quoted};
 use super::request::{Credential, HttpAnswer, HttpRequest, Keyring};
 use super::spot::SpotFace;
@@ -44,7 +44,8 @@ pub struct LocalExchange {
     usdm: UsdmFace,
     faults: FaultBoard,
     happened: Vec<Happening>,
-    markets: Vec<MarketId>,
+    /// Each market, and whether it took orders at the start.
+    markets: Vec<(MarketId, bool)>,
     accounts: u32,
     requests: u64,
 }
@@ -93,7 +94,7 @@ impl LocalExchange {
             faults: FaultBoard::new(&params.faults, now),
             exchange: Exchange::new(params.exchange, now),
             happened: Vec::new(),
-            markets: markets.iter().map(|(id, _, _)| *id).collect(),
+            markets: markets.iter().map(|(id, market, _)| (*id, market.trading)).collect(),
             accounts: u32::try_from(accounts).unwrap_or(u32::MAX),
             requests: 0,
         };
@@ -126,7 +127,9 @@ impl LocalExchange {
             Reply { answer: Some(answer), delay }
         };
         match fate {
-            Fate::Html => return plain(502, Vec::new(), "<html><body>502 Bad Gateway</body></html>"),
+            Fate::Html => {
+                return plain(502, Vec::new(), "<html><body>502 Bad Gateway</body></html>");
+            }
             Fate::Throttled => {
                 let error = ApiError::new(-1003, "Too many requests.").status(429);
                 return plain(429, vec![("retry-after", "1".to_owned())], &error.body());
@@ -138,8 +141,17 @@ impl LocalExchange {
         match fate {
             Fate::Silence => Reply { answer: None, delay },
             Fate::UnknownAfterAccept => {
-                let msg = "Unknown error, please check your request or try again later.";
-                plain(503, Vec::new(), &ApiError::new(-1000, msg).body())
+                let (code, msg) = match kind {
+                    VenueKind::Spot => (
+                        -1007,
+                        "Timeout waiting for response from backend server. Send status unknown; \
+                         execution status unknown.",
+                    ),
+                    VenueKind::Usdm => {
+                        (-1000, "Unknown error, please check your request or try again later.")
+                    }
+                };
+                plain(503, Vec::new(), &ApiError::new(code, msg).body())
             }
             _ => {
                 let answer = self.venue(kind).answer(now, request.ip, outcome);
@@ -275,10 +287,10 @@ impl LocalExchange {
     }
 
     fn apply_halts(&mut self) {
-        for &id in &self.markets {
+        for &(id, open) in &self.markets {
             let Some(instrument) = self.exchange.instrument(id) else { continue };
             let kind = venue_kind(instrument.kind);
-            let open = !self.faults.halted(kind, &instrument.symbol);
+            let open = open && !self.faults.halted(kind, &instrument.symbol);
             if instrument.trading != open {
                 self.exchange.set_trading(id, open);
             }
@@ -396,7 +408,7 @@ impl LocalExchange {
                     .end()
             })
         };
-        let orders = self.markets.iter().flat_map(|id| {
+        let orders = self.markets.iter().flat_map(|(id, _)| {
             let instrument = self.exchange.instrument(*id);
             self.exchange.open_orders(account, *id).into_iter().filter_map(move |order| {
                 let instrument = instrument?;
@@ -414,7 +426,7 @@ impl LocalExchange {
                 )
             })
         });
-        let positions = self.markets.iter().filter_map(|id| {
+        let positions = self.markets.iter().filter_map(|(id, _)| {
             let instrument = self.exchange.instrument(*id)?;
             let position = self.exchange.position(account, *id)?;
             Some(
@@ -427,7 +439,8 @@ impl LocalExchange {
                     .end(),
             )
         });
-        let trades = self.markets.iter().map(|id| self.exchange.trades(account, *id, 0).count());
+        let trades =
+            self.markets.iter().map(|(id, _)| self.exchange.trades(account, *id, 0).count());
         object()
             .int("account", account.0)
             .raw("spot_balances", &array(balances(Wallet::Spot)))

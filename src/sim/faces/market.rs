@@ -336,6 +336,7 @@ pub fn interval_ms(name: &str) -> Option<i64> {
         "w" => 604_800_000,
         _ => return None,
     };
-    let known = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w"];
+    let known =
+        ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w"];
     known.contains(&name).then(|| count.parse::<i64>().unwrap_or(1) * unit_ms)
 }

@@ -1,6 +1,7 @@
 //! Requests as bytes: parameters from query and body, signatures over exactly what was received,
 //! and the rule about timestamps.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -188,8 +189,7 @@ impl Params {
     /// All parameters but the signature, sorted by name, as the WebSocket API signs them.
     #[must_use]
     pub fn sorted_payload(&self) -> String {
-        let mut pairs: Vec<_> =
-            self.pairs.iter().filter(|(name, _)| name != "signature").collect();
+        let mut pairs: Vec<_> = self.pairs.iter().filter(|(name, _)| name != "signature").collect();
         pairs.sort();
         let parts: Vec<String> = pairs.iter().map(|(k, v)| format!("{k}={v}")).collect();
         parts.join("&")
@@ -205,7 +205,16 @@ fn decode(text: &str) -> String {
 }
 
 /// The text with its `signature=…` taken out, and that signature.
-fn without_signature(text: &str) -> (String, Option<&str>) {
+fn without_signature(text: &str) -> (Cow<'_, str>, Option<&str>) {
+    // Nearly everybody sends it last, and then nothing needs to be put together.
+    if let Some((rest, value)) = text.rsplit_once("&signature=")
+        && !value.contains('&')
+    {
+        return (Cow::Borrowed(rest), Some(value));
+    }
+    if !text.contains("signature=") {
+        return (Cow::Borrowed(text), None);
+    }
     let mut rest = Vec::new();
     let mut signature = None;
     for part in text.split('&') {
@@ -214,7 +223,7 @@ fn without_signature(text: &str) -> (String, Option<&str>) {
             None => rest.push(part),
         }
     }
-    (rest.join("&"), signature)
+    (Cow::Owned(rest.join("&")), signature)
 }
 
 /// The account that signed this request, over the raw bytes of query and body, put together
@@ -290,6 +299,8 @@ mod tests {
         assert_eq!(ask(all, "", NOW), Ok(7));
         assert_eq!(ask("", all, NOW), Ok(7));
         assert_eq!(ask(&all.replace("c8db", "C8DB"), "", NOW), Ok(7));
+        let (rest, signature) = all.split_once("&signature=").unwrap();
+        assert_eq!(ask(&format!("signature={signature}&{rest}"), "", NOW), Ok(7), "sent first");
         let body = "quantity=1&price=0.1&recvWindow=5000&timestamp=1499827319559&signature=\
                     0fd168b8ddb4876a0358a8d14d0c9f3da0e9b20c5d52b2a00fcf7d1c602f9a77";
         assert_eq!(ask("symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC", body, NOW), Ok(7));

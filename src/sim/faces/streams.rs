@@ -45,7 +45,9 @@ impl Route {
     /// Whether a stream name is served on this route.
     #[must_use]
     pub fn serves(self, name: &str) -> bool {
-        let book = name.contains("@depth") || name.contains("bookTicker");
+        // Single trades are not in the documents; clients read them on the public route.
+        let book =
+            name.contains("@depth") || name.contains("bookTicker") || name.ends_with("@trade");
         let market = name.contains('@') || name.starts_with('!');
         match self {
             Route::Any => true,
@@ -195,7 +197,11 @@ impl Hub {
             None => "null".to_owned(),
             Some(id @ (Value::Null | Value::String(_) | Value::Number(_))) => id.to_string(),
             Some(_) => {
-                return refusal(2, "Invalid request: request ID must be an unsigned integer", "null");
+                return refusal(
+                    2,
+                    "Invalid request: request ID must be an unsigned integer",
+                    "null",
+                );
             }
         };
         let Some(method) = frame.get("method").and_then(Value::as_str) else {
@@ -235,9 +241,7 @@ impl Hub {
                     session.combined = combined;
                     done("null")
                 }
-                (Some(&"combined"), None) => {
-                    refusal(1, "Invalid value type: expected Boolean", id)
-                }
+                (Some(&"combined"), None) => refusal(1, "Invalid value type: expected Boolean", id),
                 _ => refusal(0, "Unknown property", id),
             },
             "GET_PROPERTY" => match names.first() {

@@ -194,8 +194,9 @@ impl UsdmFace {
     /// A venue of these markets.
     #[must_use]
     pub fn new(markets: &[(MarketId, Instrument, FeeTier)], now: Ts) -> UsdmFace {
-        let perpetuals =
-            || markets.iter().filter(|(_, market, _)| market.kind == InstrumentKind::LinearPerpetual);
+        let perpetuals = || {
+            markets.iter().filter(|(_, market, _)| market.kind == InstrumentKind::LinearPerpetual)
+        };
         let faces = perpetuals()
             .map(|(id, market, _)| MarketFace::new(*id, market.clone(), None, &SPEEDS, now))
             .collect();
@@ -246,8 +247,7 @@ impl UsdmFace {
             Err(error) => return refused(error),
         };
         let result = self.run(ctx, call.op, account.unwrap_or_default(), &params);
-        let places =
-            matches!(call.op, Op::Place | Op::Modify | Op::BatchPlace | Op::BatchModify);
+        let places = matches!(call.op, Op::Place | Op::Modify | Op::BatchPlace | Op::BatchModify);
         Outcome { counts_orders: result.is_ok() && places, result, account }
     }
 

@@ -104,9 +104,8 @@ impl Venue {
     /// A venue with these markets.
     #[must_use]
     pub fn new(markets: Vec<MarketFace>, hub: Hub, limits: Limits) -> Venue {
-        let by_symbol = |(index, market): (usize, &MarketFace)| {
-            (market.instrument.symbol.clone(), index)
-        };
+        let by_symbol =
+            |(index, market): (usize, &MarketFace)| (market.instrument.symbol.clone(), index);
         Venue {
             by_symbol: markets.iter().enumerate().map(by_symbol).collect(),
             by_id: markets.iter().enumerate().map(|(index, m)| (m.id, index)).collect(),
@@ -217,17 +216,15 @@ pub fn side_word(side: Side) -> &'static str {
 }
 
 /// The order that `id_name` or `client_name` names; the id wins.
-pub fn order_key(
-    params: &Params,
-    id_name: &str,
-    client_name: &str,
-) -> Result<OrderKey, ApiError> {
+pub fn order_key(params: &Params, id_name: &str, client_name: &str) -> Result<OrderKey, ApiError> {
     match (params.int(id_name)?, params.text(client_name)) {
         (Some(id), _) => Ok(OrderKey::Id(u64::try_from(id).unwrap_or(0))),
         (None, Some(client)) => Ok(OrderKey::Client(client.into())),
         (None, None) => {
-            let msg = format!("Param '{client_name}' or '{id_name}' must be sent, but both were \
-                               empty/null!");
+            let msg = format!(
+                "Param '{client_name}' or '{id_name}' must be sent, but both were \
+                               empty/null!"
+            );
             Err(ApiError::new(-1102, msg))
         }
     }

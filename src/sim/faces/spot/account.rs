@@ -114,7 +114,7 @@ impl SpotFace {
             .end();
         let balances = ctx.exchange.balances(AccountId(account), Wallet::Spot);
         let balances =
-            balances.iter().filter(|b| !omit_zero || !(b.free.is_zero() && b.locked.is_zero()));
+            balances.iter().filter(|b| !(omit_zero && b.free.is_zero() && b.locked.is_zero()));
         let balances = balances.map(|balance| {
             object()
                 .text("asset", balance.asset.as_str())
@@ -194,8 +194,8 @@ fn order_row(market: &MarketFace, record: &OrderRecord) -> String {
         .int("orderId", record.order_id)
         .int("orderListId", -1)
         .text("clientOrderId", &record.client_id)
-        .merge(amounts(market, record))
-        .merge(kind_fields(record))
+        .merge(&amounts(market, record))
+        .merge(&kind_fields(record))
         .fixed("stopPrice", Money::ZERO, 8)
         .fixed("icebergQty", Money::ZERO, 8)
         .int("time", record.created.ms())

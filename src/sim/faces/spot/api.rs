@@ -173,7 +173,10 @@ impl SpotFace {
         match method {
             "userDataStream.subscribe.signature" => {
                 if session.subscriptions.values().any(|of| *of == account) {
-                    return Err(ApiError::new(-2035, "User Data Stream subscription already active."));
+                    return Err(ApiError::new(
+                        -2035,
+                        "User Data Stream subscription already active.",
+                    ));
                 }
                 let id = session.next_subscription;
                 if id >= MAX_SUBSCRIPTIONS {
@@ -207,9 +210,7 @@ impl SpotFace {
                 .flag("userDataStream", false)
                 .end()),
             // HMAC keys cannot log on, and no other kind of key exists here.
-            "session.logon" => {
-                Err(ApiError::new(-4056, "HMAC_SHA256 API key is not supported."))
-            }
+            "session.logon" => Err(ApiError::new(-4056, "HMAC_SHA256 API key is not supported.")),
             "userDataStream.subscribe" => Err(ApiError::new(
                 -1000,
                 "Log on first, or use userDataStream.subscribe.signature.",

@@ -35,10 +35,9 @@ impl SpotFace {
     /// The markets of `symbol` or `symbols`, or all.
     fn wanted(&self, params: &Params) -> Result<Vec<&MarketFace>, ApiError> {
         match (params.text("symbol"), params.text("symbols")) {
-            (Some(_), Some(_)) => Err(ApiError::new(
-                -1128,
-                "Combination of optional parameters invalid.",
-            )),
+            (Some(_), Some(_)) => {
+                Err(ApiError::new(-1128, "Combination of optional parameters invalid."))
+            }
             (Some(symbol), None) => Ok(vec![self.venue.named(symbol)?]),
             (None, Some(list)) => {
                 let names: Vec<String> = serde_json::from_str(list).map_err(|_| {
@@ -197,7 +196,7 @@ impl SpotFace {
         }
         let head = object().text("e", "aggTrade").int("E", now.ms());
         let head = head.text("s", &market.instrument.symbol);
-        let payload = head.merge(aggregate(market, agg)).flag("M", true).end();
+        let payload = head.merge(&aggregate(market, agg)).flag("M", true).end();
         self.venue.hub.publish(&name, &payload, out);
     }
 
@@ -336,7 +335,7 @@ fn symbol_info(market: &MarketFace, status: &str) -> String {
         .int("baseCommissionPrecision", 8)
         .int("quoteCommissionPrecision", 8)
         .raw("orderTypes", r#"["LIMIT","LIMIT_MAKER","MARKET"]"#)
-        .merge(flags)
+        .merge(&flags)
         .list("filters", filters(market))
         .raw("permissions", "[]")
         .raw("permissionSets", r#"[["SPOT"]]"#)
@@ -476,8 +475,7 @@ fn day(market: &MarketFace, now: Ts) -> Day {
     let (open, close) =
         (market.instrument.price(bar.ohlc[0]), market.instrument.price(bar.ohlc[3]));
     let change = close - open;
-    let percent =
-        if open.is_zero() { Money::ZERO } else { change * Money::from(100) / open };
+    let percent = if open.is_zero() { Money::ZERO } else { change * Money::from(100) / open };
     Day { average: average(market, &bar), bar, change, percent }
 }
 

@@ -235,7 +235,7 @@ impl SpotFace {
             .text("preventedQty", &market.quantity(record.prevented))
             .fixed("quoteOrderQty", Money::ZERO, 8)
             .fixed("cumulativeQuoteQty", record.filled_quote, 8)
-            .merge(kind_fields(record))
+            .merge(&kind_fields(record))
             .int("workingTime", record.created.ms())
             .text("selfTradePreventionMode", self_trade_word(record.self_trade))
             .end();
@@ -260,10 +260,7 @@ fn filter(name: &str) -> ApiError {
 }
 
 /// The type and terms that the parameters describe.
-fn read_terms<'a>(
-    market: &MarketFace,
-    params: &'a Params,
-) -> Result<(&'a str, Terms), ApiError> {
+fn read_terms<'a>(market: &MarketFace, params: &'a Params) -> Result<(&'a str, Terms), ApiError> {
     let kind = params.need("type")?;
     let reject = |names: &[&str]| match names.iter().find(|name| params.text(name).is_some()) {
         Some(name) => Err(ApiError::superfluous(name)),
@@ -375,9 +372,7 @@ fn refusal(why: Refusal) -> ApiError {
         }
         Refusal::DuplicateClientId => ApiError::new(-2010, "Duplicate order sent."),
         Refusal::WouldTake => ApiError::new(-2010, "Order would immediately match and take."),
-        Refusal::Unfillable | Refusal::ReduceOnly => {
-            ApiError::new(-2010, "Order was rejected.")
-        }
+        Refusal::Unfillable | Refusal::ReduceOnly => ApiError::new(-2010, "Order was rejected."),
         Refusal::UnknownOrder => ApiError::unknown_order(),
         Refusal::AmendUnchanged => {
             ApiError::new(-2038, "The requested action would change no state; rejecting.")
@@ -476,8 +471,8 @@ fn order_reply(
         return reply.end();
     }
     let reply = reply
-        .merge(amounts(market, record))
-        .merge(kind_fields(record))
+        .merge(&amounts(market, record))
+        .merge(&kind_fields(record))
         .int("workingTime", record.created.ms())
         .text("selfTradePreventionMode", self_trade_word(record.self_trade));
     let reply = if record.status == Status::Expired {
@@ -517,8 +512,8 @@ fn cancel_reply(market: &MarketFace, record: &OrderRecord, cancel_id: &str) -> S
         .int("orderListId", -1)
         .text("clientOrderId", cancel_id)
         .int("transactTime", record.updated.ms())
-        .merge(amounts(market, record))
-        .merge(kind_fields(record))
+        .merge(&amounts(market, record))
+        .merge(&kind_fields(record))
         .text("selfTradePreventionMode", self_trade_word(record.self_trade))
         .end()
 }

@@ -47,30 +47,15 @@ impl SpotFace {
         given: Option<String>,
     ) -> Option<String> {
         let market = self.venue.market(record.market)?;
-        let own_id = record.client_id.to_string();
-        // A cancellation bears its own id and names the order's; an amendment names the old id.
-        let (client, original) = match (execution, given) {
-            (Execution::Canceled, Some(cancel_id)) => (cancel_id, own_id),
-            (Execution::Canceled, None) => (own_id.clone(), own_id),
-            (Execution::Amended, Some(before)) => (own_id, before),
-            _ => (own_id, String::new()),
-        };
+        let (client, original) = ids(record, execution, given);
         let trade = match execution {
             Execution::Trade(trade) => Some(trade),
             _ => None,
         };
-        let kind = match execution {
-            Execution::New => "NEW",
-            Execution::Trade(_) => "TRADE",
-            Execution::Canceled => "CANCELED",
-            Execution::Amended => "REPLACED",
-            Execution::Expired(_) => "EXPIRED",
-            Execution::Prevented { .. } => "TRADE_PREVENTION",
-        };
+        let kind = kind_word(execution);
         // The report tells the order as the trade left it: a sweep has one report for each step.
         let nothing = crate::domain::Qty::ZERO;
-        let last_quote =
-            trade.map_or(Money::ZERO, |t| market.instrument.notional(t.px, t.qty));
+        let last_quote = trade.map_or(Money::ZERO, |t| market.instrument.notional(t.px, t.qty));
         let working = record.status.is_open();
         let report = object()
             .text("e", "executionReport")
@@ -144,5 +129,28 @@ impl SpotFace {
             .list("B", rows)
             .end();
         self.api.tell(account, &event, out);
+    }
+}
+
+/// `c` and `C`: the client id of this event and the one that it refers to.
+fn ids(record: &OrderRecord, execution: &Execution, given: Option<String>) -> (String, String) {
+    let own_id = record.client_id.to_string();
+    // A cancellation bears its own id and names the order's; an amendment names the old id.
+    match (execution, given) {
+        (Execution::Canceled, Some(cancel_id)) => (cancel_id, own_id),
+        (Execution::Canceled, None) => (own_id.clone(), own_id),
+        (Execution::Amended, Some(before)) => (own_id, before),
+        _ => (own_id, String::new()),
+    }
+}
+
+fn kind_word(execution: &Execution) -> &'static str {
+    match execution {
+        Execution::New => "NEW",
+        Execution::Trade(_) => "TRADE",
+        Execution::Canceled => "CANCELED",
+        Execution::Amended => "REPLACED",
+        Execution::Expired(_) => "EXPIRED",
+        Execution::Prevented { .. } => "TRADE_PREVENTION",
     }
 }

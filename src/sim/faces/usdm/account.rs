@@ -1,7 +1,7 @@
 //! What an account may ask on USD-M: orders, trades, positions, margin and settings.
 
-use super::trade::common;
 use super::UsdmFace;
+use super::trade::common;
 use crate::domain::{Money, Side};
 use crate::sim::faces::error::ApiError;
 use crate::sim::faces::json::{Object, array, object};
@@ -58,8 +58,7 @@ impl UsdmFace {
         let from = params.int("orderId")?.map(|id| u64::try_from(id).unwrap_or(0));
         let mut rows = Vec::new();
         for market in self.markets_sent(params)? {
-            let orders =
-                ctx.exchange.orders_from(AccountId(account), market.id, from.unwrap_or(0));
+            let orders = ctx.exchange.orders_from(AccountId(account), market.id, from.unwrap_or(0));
             rows.extend(orders.map(|record| (market, record)));
         }
         rows.sort_by_key(|(_, record)| record.order_id);
@@ -176,11 +175,8 @@ impl UsdmFace {
         });
         let told = positions.iter().filter(|(_, p)| v2 || !p.qty.is_zero());
         let rows = told.map(|(market, position)| self.position_row(account, market, position, v2));
-        let head = if v2 {
-            config_fields().int("updateTime", 0)
-        } else {
-            object()
-        };
+        let head =
+            if v2 { config_fields().flag("feeBurn", false).int("updateTime", 0) } else { object() };
         margin_fields(head, "total", &margin, margin.wallet, maintenance)
             .list("assets", assets)
             .list("positions", rows)
@@ -312,10 +308,7 @@ impl UsdmFace {
                 .raw("maintMarginRatio", "0.025")
                 .raw("cum", "0.0")
                 .end();
-            object()
-                .text("symbol", &market.instrument.symbol)
-                .list("brackets", [bracket])
-                .end()
+            object().text("symbol", &market.instrument.symbol).list("brackets", [bracket]).end()
         })))
     }
 
@@ -380,9 +373,9 @@ fn margin_fields(
     let key = |name: &str| {
         if prefix.is_empty() {
             let mut letters = name.chars();
-            letters.next().map_or_else(String::new, |first| {
-                first.to_lowercase().chain(letters).collect()
-            })
+            letters
+                .next()
+                .map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
         } else {
             format!("{prefix}{name}")
         }
@@ -438,7 +431,7 @@ fn order_row(market: &MarketFace, record: &OrderRecord) -> String {
         .fixed("cumQuote", record.filled_quote, market.price_scale.max(5))
         .text("executedQty", &market.quantity(record.filled))
         .int("time", record.created.ms())
-        .merge(common(market, record))
+        .merge(&common(market, record))
         .end()
 }
 

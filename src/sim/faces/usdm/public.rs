@@ -51,8 +51,7 @@ impl UsdmFace {
             1001.. => return Err(ApiError::invalid_value("limit")),
             _ => return Err(ApiError::new(-4021, format!("{limit} is not valid depth limit"))),
         };
-        let depth =
-            ctx.exchange.depth(market.id, limit).ok_or_else(ApiError::invalid_symbol)?;
+        let depth = ctx.exchange.depth(market.id, limit).ok_or_else(ApiError::invalid_symbol)?;
         Ok(object()
             .int("lastUpdateId", depth.last_update_id)
             .int("E", ctx.now.ms())
@@ -94,9 +93,10 @@ impl UsdmFace {
                 select(all, |agg: &AggTrade| agg.at.ms(), window(params)?, limit)
             }
         };
-        Ok(array(rows.iter().map(|agg| {
-            aggregate(market, agg).text("nq", &market.quantity(agg.qty)).end()
-        })))
+        Ok(array(
+            rows.iter()
+                .map(|agg| aggregate(market, agg).text("nq", &market.quantity(agg.qty)).end()),
+        ))
     }
 
     pub(super) fn klines(&self, params: &Params) -> Result<String, ApiError> {
@@ -118,9 +118,8 @@ impl UsdmFace {
         row: impl Fn(&MarketFace) -> Option<String>,
     ) -> Result<String, ApiError> {
         match self.venue.symbol_if_sent(params)? {
-            Some(market) => row(market).ok_or_else(|| {
-                ApiError::new(-4142, "The symbol has no price yet.").status(503)
-            }),
+            Some(market) => row(market)
+                .ok_or_else(|| ApiError::new(-4142, "The symbol has no price yet.").status(503)),
             None => Ok(array(self.venue.markets.iter().filter_map(row))),
         }
     }
@@ -209,6 +208,21 @@ impl UsdmFace {
         if let Some(agg) = self.venue.markets[index].on_trade(trade) {
             self.tell_agg(index, &agg, muted, now, out);
         }
+        // Not in the documents, but served by the venue and read by clients.
+        let market = &self.venue.markets[index];
+        let name = format!("{}@trade", market.lower);
+        if muted || !self.venue.hub.wanted(&name) {
+            return;
+        }
+        let payload = head("trade", now, market)
+            .int("T", trade.at.ms())
+            .int("t", trade.trade_id)
+            .text("p", &market.price(trade.px))
+            .text("q", &market.quantity(trade.qty))
+            .text("X", "MARKET")
+            .flag("m", trade.buyer_is_maker)
+            .end();
+        self.venue.hub.publish(&name, &payload, out);
     }
 
     fn tell_agg(&self, index: usize, agg: &AggTrade, muted: bool, now: Ts, out: &mut Outbox) {
@@ -218,7 +232,7 @@ impl UsdmFace {
             return;
         }
         let payload = head("aggTrade", now, market)
-            .merge(aggregate(market, agg))
+            .merge(&aggregate(market, agg))
             .text("nq", &market.quantity(agg.qty))
             .int("st", 1)
             .end();

@@ -198,8 +198,9 @@ impl UsdmFace {
         op: Op,
     ) -> Result<String, ApiError> {
         let list = params.need("batchOrders")?;
-        let list: Vec<Value> = serde_json::from_str(list)
-            .map_err(|_| ApiError::new(-1130, "Data sent for parameter 'batchOrders' is not valid."))?;
+        let list: Vec<Value> = serde_json::from_str(list).map_err(|_| {
+            ApiError::new(-1130, "Data sent for parameter 'batchOrders' is not valid.")
+        })?;
         if list.is_empty() || list.len() > 5 {
             return Err(ApiError::new(-4082, "Invalid number of batch orders."));
         }
@@ -285,10 +286,13 @@ impl UsdmFace {
             Refusal::MinNotional => {
                 let notional = ctx.exchange.instrument(market).map(|i| i.min_notional);
                 let notional = notional.unwrap_or_default().normalize();
-                (-4164, format!(
-                    "Order's notional must be no smaller than {notional} (unless you choose \
+                (
+                    -4164,
+                    format!(
+                        "Order's notional must be no smaller than {notional} (unless you choose \
                      reduce only)."
-                ))
+                    ),
+                )
             }
             Refusal::PercentPriceHigh => {
                 (-4016, format!("Limit price can't be higher than {}.", bound(true)))
@@ -306,13 +310,12 @@ impl UsdmFace {
             Refusal::AmendUnchanged | Refusal::AmendIncrease => {
                 (-5027, "No need to modify the order.".to_owned())
             }
-            Refusal::AmendLimit => {
-                (-5026, "Exceed maximum modify order limit.".to_owned())
-            }
+            Refusal::AmendLimit => (-5026, "Exceed maximum modify order limit.".to_owned()),
             Refusal::Unsupported => (-1116, "Invalid orderType.".to_owned()),
-            Refusal::SelfTradeMode => {
-                (-1130, "Data sent for parameter 'selfTradePreventionMode' is not valid.".to_owned())
-            }
+            Refusal::SelfTradeMode => (
+                -1130,
+                "Data sent for parameter 'selfTradePreventionMode' is not valid.".to_owned(),
+            ),
         };
         ApiError::new(code, msg)
     }
@@ -330,10 +333,9 @@ fn not_recorded(what: &str, kind: &str) -> String {
 fn check_position_side(params: &Params) -> Result<(), ApiError> {
     match params.text("positionSide") {
         None | Some("BOTH") => Ok(()),
-        Some("LONG" | "SHORT") => Err(ApiError::new(
-            -4061,
-            "Order's position side does not match user's setting.",
-        )),
+        Some("LONG" | "SHORT") => {
+            Err(ApiError::new(-4061, "Order's position side does not match user's setting."))
+        }
         Some(_) => Err(ApiError::invalid_value("positionSide")),
     }
 }
@@ -441,7 +443,7 @@ pub(super) fn reply(market: &MarketFace, record: &OrderRecord) -> Object {
         .text("clientOrderId", &record.client_id)
         .text("cumQty", &market.quantity(record.filled))
         .text("executedQty", &market.quantity(record.filled))
-        .merge(common(market, record))
+        .merge(&common(market, record))
 }
 
 /// The fields of replies and queries alike.

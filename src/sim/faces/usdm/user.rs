@@ -161,7 +161,8 @@ impl UsdmFace {
     /// Tells what was collected of an account.
     pub fn flush_account(&mut self, now: Ts, muted: bool, out: &mut Outbox) {
         let Some(update) = self.pending.take() else { return };
-        if muted {
+        // Orders that only rest change no wallet: nothing is told of them.
+        if muted || (update.funding.is_none() && update.positions.is_empty()) {
             return;
         }
         let balances = update.balances.iter().map(|balance| {
@@ -248,27 +249,8 @@ fn order_update(
         Execution::Trade(trade) => Some(trade),
         _ => None,
     };
-    let kind = match execution {
-        Execution::New => "NEW",
-        Execution::Trade(_) => "TRADE",
-        Execution::Canceled => "CANCELED",
-        Execution::Amended => "AMENDMENT",
-        Execution::Expired(_) | Execution::Prevented { .. } => "EXPIRED",
-    };
-    let expiry = match execution {
-        Execution::Prevented { .. } | Execution::Expired(ExpiryReason::SelfTrade) => "1",
-        Execution::Expired(ExpiryReason::NothingToReduce) => "4",
-        Execution::Expired(_) if record.px().is_none() => "9",
-        Execution::Expired(_) => "2",
-        _ => "0",
-    };
-    let open = ctx.exchange.open_orders(record.account, record.market);
-    let resting = |side: Side| {
-        let orders = open.iter().filter(|order| order.side == side);
-        orders
-            .map(|o| market.instrument.notional(o.px().unwrap_or_default(), o.open_qty()))
-            .sum::<Money>()
-    };
+    let (kind, expiry) = words(record, execution);
+    let resting = |side| resting_notional(ctx, market, record, side);
     let average = record.average_price(&market.instrument);
     let order = object()
         .text("s", &market.instrument.symbol)
@@ -319,4 +301,30 @@ fn order_update(
         .int("T", record.updated.ms())
         .raw("o", &order)
         .end()
+}
+
+/// Execution type and expiry reason as the venue writes them.
+fn words(record: &OrderRecord, execution: &Execution) -> (&'static str, &'static str) {
+    let kind = match execution {
+        Execution::New => "NEW",
+        Execution::Trade(_) => "TRADE",
+        Execution::Canceled => "CANCELED",
+        Execution::Amended => "AMENDMENT",
+        Execution::Expired(_) | Execution::Prevented { .. } => "EXPIRED",
+    };
+    let expiry = match execution {
+        Execution::Prevented { .. } | Execution::Expired(ExpiryReason::SelfTrade) => "1",
+        Execution::Expired(ExpiryReason::NothingToReduce) => "4",
+        Execution::Expired(_) if record.px().is_none() => "9",
+        Execution::Expired(_) => "2",
+        _ => "0",
+    };
+    (kind, expiry)
+}
+
+/// What the account's open orders of a side are worth: `b` and `a`.
+fn resting_notional(ctx: &Ctx<'_>, market: &MarketFace, record: &OrderRecord, side: Side) -> Money {
+    let open = ctx.exchange.open_orders(record.account, record.market);
+    let orders = open.iter().filter(|order| order.side == side);
+    orders.map(|o| market.instrument.notional(o.px().unwrap_or_default(), o.open_qty())).sum()
 }
