@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{Money, Span, State, Ts};
-use crate::inventory::Markout;
 use crate::engine::{Ending, InstrumentView};
+use crate::inventory::Markout;
 use crate::live::Snapshot;
 
 /// The report of one run. Amounts are in the quote asset unless a name says otherwise, and decimal
@@ -318,6 +318,8 @@ mod tests {
                 max_inventory_base: money("0.01"),
                 mean_inventory_base: money("0.004"),
                 quoting_uptime: [0.95, 0.9],
+                quoted: true,
+                markouts: Vec::new(),
             }],
             profit: Profit {
                 spread_quote: money("0.2"),
@@ -327,6 +329,7 @@ mod tests {
                 fees_quote: money("0.14"),
             },
             hedges: HedgeReport {
+                flattening_orders: 0,
                 orders: 2,
                 volume_quote: money("900"),
                 longest: Span::from_ms(120),

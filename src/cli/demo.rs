@@ -98,9 +98,8 @@ fn greeting(
     } else {
         format!("{} recorded files at speed {}", args.replay.len(), args.speed)
     };
-    let dashboard = handle
-        .address()
-        .map_or_else(|| "off".to_owned(), |address| format!("http://{address}/"));
+    let dashboard =
+        handle.address().map_or_else(|| "off".to_owned(), |address| format!("http://{address}/"));
     let state = daemon.settings.environment.state_dir.display();
     format!(
         "evenkeel demo {ends}: {market}\n  local exchange  spot {}  USD-M {}\n  dashboard       \
@@ -169,7 +168,10 @@ fn status_line(snapshot: &Snapshot) -> String {
     let quoted = engine.instruments.iter().find(|instrument| instrument.quoted);
     let sides = quoted.map_or_else(String::new, |own| {
         let prices = own.quote.as_ref().map_or_else(String::new, |quote| {
-            format!(" fair {:.2} ±{:.2} bps skew {:+.2} bps", quote.fair, quote.half_spread_bps, quote.skew_bps)
+            format!(
+                " fair {:.2} ±{:.2} bps skew {:+.2} bps",
+                quote.fair, quote.half_spread_bps, quote.skew_bps
+            )
         });
         format!("bid {} ask {}{prices}", own.bid.reason.as_str(), own.ask.reason.as_str())
     });

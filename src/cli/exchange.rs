@@ -10,12 +10,10 @@ use crate::config::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource, VenueKind,
     load_exchange,
 };
-use crate::domain::{
-    Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, VenueId,
-};
+use crate::domain::{Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, VenueId};
 use crate::live::exchange::{self, ExchangeHandle, ExchangeServer};
-use crate::sim::faces::faults::{self, FaultRule};
 use crate::sim::faces::LocalParams;
+use crate::sim::faces::faults::{self, FaultRule};
 use crate::sim::faces::request::Credential;
 use crate::sim::flow::FlowParams;
 use crate::sim::tape::{Tape, known_instrument};
@@ -151,11 +149,8 @@ fn market(index: usize, own: &MarketSettings, speed: f64) -> Result<MarketParams
         }
     };
     let mut market = MarketParams::new(instrument(index, own), source);
-    market.fees = FeeTier {
-        name: "as configured",
-        maker: bps(own.maker_fee.0),
-        taker: bps(own.taker_fee.0),
-    };
+    market.fees =
+        FeeTier { name: "as configured", maker: bps(own.maker_fee.0), taker: bps(own.taker_fee.0) };
     Ok(market)
 }
 

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Instrument, InstrumentId, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty, RejectClass, Side,
-    VenueId,
+    Instrument, InstrumentId, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty,
+    RejectClass, Side, VenueId,
 };
 
 /// How loudly a note is told.
