@@ -5,9 +5,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{Money, Span, State, Ts};
-use crate::engine::{Ending, InstrumentView};
+use crate::engine::{Ending, InstrumentView, Status};
 use crate::inventory::Markout;
-use crate::live::Snapshot;
 
 /// The report of one run. Amounts are in the quote asset unless a name says otherwise, and decimal
 /// strings in JSON.
@@ -139,20 +138,19 @@ fn rfc_3339<S: Serializer>(at: &Ts, serializer: S) -> Result<S::Ok, S::Error> {
 }
 
 impl SessionReport {
-    /// The report of a run by its last snapshot; `None` while it has not ended.
+    /// The report of a run by its last status, taken at `at`; `None` while it has not ended.
     #[must_use]
-    pub fn of(last: &Snapshot) -> Option<SessionReport> {
-        let engine = &last.engine;
+    pub fn of(engine: &Status, at: Ts) -> Option<SessionReport> {
         let session = &engine.session;
-        let started = last.at - Span::from_ms(session.duration_ms);
+        let started = at - Span::from_ms(session.duration_ms);
         let sent =
             session.counts.orders_sent + session.counts.cancels_sent + session.counts.amends_sent;
         let fills = session.maker_fills + session.taker_fills;
         Some(SessionReport {
             started,
             started_ns: started,
-            ended: last.at,
-            ended_ns: last.at,
+            ended: at,
+            ended_ns: at,
             last_state: engine.state,
             ending: engine.ending.clone()?,
             instruments: engine.instruments.iter().map(InstrumentReport::of).collect(),

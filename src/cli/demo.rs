@@ -74,7 +74,9 @@ fn play(args: &DemoArgs, daemon: &mut Loaded<Settings>, local: &ExchangeSettings
         Ok(Err(error)) => return run::failed(&error),
         Err(_) => return complain(&"the trading thread panicked", Exit::Bug),
     };
-    if let Some(report) = handle.snapshot().and_then(|last| SessionReport::of(&last)) {
+    if let Some(report) =
+        handle.snapshot().and_then(|last| SessionReport::of(&last.engine, last.at))
+    {
         say(&format!("\n{report}"));
     }
     served.shutdown();
