@@ -224,7 +224,8 @@ impl Home {
     pub(super) fn at(addresses: &[String; 2], change: impl Fn(&str) -> String) -> Home {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("evenkeel.toml");
-        std::fs::write(&config, change(&demo_config(addresses, &dir.path().join("state")))).unwrap();
+        std::fs::write(&config, change(&demo_config(addresses, &dir.path().join("state"))))
+            .unwrap();
         Home { dir, config }
     }
 

@@ -31,6 +31,7 @@ fn through(seed: u64, story: impl FnOnce(&mut Daemon, &Venue)) -> String {
             let mut daemon = home.start();
             daemon.until_two_sided();
             story(&mut daemon, &venue);
+            venue.until("the fault to be over", |truth| truth.0["faults"] == serde_json::json!([]));
             daemon.until("quoting again", |status| {
                 let own = &status["instruments"][0];
                 status["state"] == "QUOTING"
@@ -38,7 +39,7 @@ fn through(seed: u64, story: impl FnOnce(&mut Daemon, &Venue)) -> String {
             });
             agree(&daemon, &venue);
             let (code, said) = daemon.stop();
-            assert_eq!(code, 0, "{said}");
+            assert_eq!(code, 0, "{:#}\n{said}", venue.truth().0);
             assert!(venue.truth().is_flat(), "{:#}\n{said}", venue.truth().0);
             said
         }));
@@ -86,7 +87,8 @@ fn a_gap_in_the_book_is_found_and_mended() {
         venue.fault(r#"{"kind":"gap","venue":"spot"}"#);
         daemon.until("the gap to be told", |_| true);
         let steps = daemon.status().unwrap()["driver"]["steps"].as_u64();
-        daemon.until("a while", |status| status["driver"]["steps"].as_u64() > steps.map(|s| s + 200));
+        daemon
+            .until("a while", |status| status["driver"]["steps"].as_u64() > steps.map(|s| s + 200));
         daemon.until("a proven book", |status| status["instruments"][0]["book_synced"] == true);
     });
     assert!(said.contains("book_lost"), "{said}");
@@ -95,9 +97,12 @@ fn a_gap_in_the_book_is_found_and_mended() {
 #[test]
 fn a_mute_market_pulls_quotes() {
     through(21, |daemon, venue| {
+        // A silence is judged by how this market is otherwise.
+        let later = venue.truth().0["time_ns"].as_i64().unwrap() + 3_000_000_000;
+        venue.until("a while", |truth| truth.0["time_ns"].as_i64().unwrap() > later);
         venue.fault(r#"{"kind":"mute_market","venue":"spot","for_ms":3000}"#);
         daemon.until("stale quotes pulled", |status| pulled_for(status, &["book_stale"]));
-        venue.until("no order on a dead book", |truth| truth.open_orders().is_empty());
+        venue.until("no quote on a dead book", |truth| truth.open_orders().is_empty());
     });
 }
 
@@ -119,6 +124,9 @@ fn fills_behind_a_mute_user_stream_are_found() {
         let before = venue.truth().trades();
         venue.until("fills that nobody told us of", |truth| truth.trades() >= before + 3);
         agree(daemon, venue);
+        daemon.until("the mute stream to be noticed", |status| {
+            pulled_for(status, &["user_stream_down"])
+        });
     });
 }
 
@@ -156,9 +164,8 @@ fn a_429_silences_us_for_as_long_as_asked() {
         });
         let until = status["venues"][0]["usage"]["blocked_until"].as_i64().unwrap();
         let before = venue.truth().order_requests();
-        let at = daemon.until("the wait", |status| {
-            status["at_ns"].as_i64().unwrap() > until - 200_000_000
-        });
+        let at = daemon
+            .until("the wait", |status| status["at_ns"].as_i64().unwrap() > until - 200_000_000);
         // Retry-After is a second: nothing but the hedge venue may be asked meanwhile.
         if at["at_ns"].as_i64().unwrap() < until {
             let hedges = at["session"]["counts"]["hedges_sent"].as_u64().unwrap()
