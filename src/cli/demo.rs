@@ -46,7 +46,8 @@ fn play(args: &DemoArgs, daemon: &mut Loaded<Settings>, local: &ExchangeSettings
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    if let Err(text) = crate::telemetry::init(Some(false), daemon.settings.log.level) {
+    // The status line tells the story; the log adds only what is wrong.
+    if let Err(text) = crate::telemetry::init(Some(false), tracing::Level::WARN) {
         return complain(&text, Exit::Bug);
     }
     let served = match runtime.block_on(exchange::start(local)) {
@@ -255,10 +256,12 @@ fn replay(
         .iter()
         .find(|(own, _)| own.kind == InstrumentKind::Spot)
         .map_or(DEMO_PRICE, |(own, _)| own.price);
-    let scale = Money::try_from(DEMO_PRICE / price).unwrap_or(Money::ONE);
+    let same_asset = spot.base == DEMO_BASE;
+    let scale = if same_asset { 1.0 } else { DEMO_PRICE / price };
+    let scale = Money::try_from(scale).unwrap_or(Money::ONE);
     let (symbol, base, lot) = (spot.symbol.clone(), spot.base.clone(), spot.lot_size);
     for account in &mut exchange.accounts {
-        for (asset, amount) in account.spot.iter_mut().filter(|(asset, _)| asset == "BTC") {
+        for (asset, amount) in account.spot.iter_mut().filter(|(asset, _)| asset == DEMO_BASE) {
             asset.clone_from(&base);
             *amount = in_lots(*amount * scale, lot);
         }
@@ -272,7 +275,8 @@ fn replay(
     Ok(())
 }
 
-/// Price of the asset that config/demo.toml is written for.
+/// The asset that config/demo.toml is written for, and its price there.
+const DEMO_BASE: &str = "BTC";
 const DEMO_PRICE: f64 = 60_000.0;
 
 fn in_lots(amount: Money, lot: Money) -> Money {

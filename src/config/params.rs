@@ -26,6 +26,7 @@ impl Settings {
         let (order_arrival_per_s, order_arrival_decay_per_bps) =
             quoting.intensity().unwrap_or(defaults);
         engine::Params {
+            mission: engine::Mission::Trade,
             epoch,
             venues: self.venue_params(),
             instruments: self.instruments.iter().map(|i| self.instrument_params(i)).collect(),

@@ -1,6 +1,7 @@
 //! Our ledger against the venue's: open orders, balances, positions.
 
 use super::Engine;
+use super::params::Mission;
 use super::venue::ACCOUNT_PATIENCE;
 use crate::domain::{
     AccountSnapshot, Action, HaltCause, InstrumentId, InstrumentKind, Money, NewOrder, Note,
@@ -131,7 +132,12 @@ impl Engine {
         snapshot: &AccountSnapshot,
         out: &mut Vec<Action>,
     ) {
-        self.venues[venue.index()].foreign_orders = open.iter().filter(|o| o.id.is_none()).count();
+        let session = &mut self.venues[venue.index()];
+        session.foreign_orders = open.iter().filter(|o| o.id.is_none()).count();
+        session.own_orders = open.len() - session.foreign_orders;
+        if self.params.mission == Mission::Observe {
+            return;
+        }
         for listed in open {
             if let Some(id) = listed.id
                 && self.orders.find(listed.instrument, id).is_none()

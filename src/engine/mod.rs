@@ -21,7 +21,7 @@ use serde::Serialize;
 
 pub use desk::Tally;
 pub use params::{
-    InstrumentParams, MarketParams, Pace, Params, ReferenceParams, RiskParams, Role,
+    InstrumentParams, MarketParams, Mission, Pace, Params, ReferenceParams, RiskParams, Role,
     ShutdownParams, VenueParams,
 };
 pub use view::{

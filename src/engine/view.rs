@@ -58,6 +58,8 @@ pub struct VenueView {
     pub failed: Option<String>,
     /// Open orders there that are not ours.
     pub foreign_orders: usize,
+    /// Open orders of ours there, by the last reading of the account.
+    pub own_orders: usize,
     /// Balances: asset, free, locked.
     pub balances: Vec<(String, Money, Money)>,
 }
@@ -91,6 +93,12 @@ pub struct InstrumentView {
     pub symbol: String,
     /// Quoted, or only hedged on.
     pub quoted: bool,
+    /// Price of one tick, quote per base; `None` until the venue has listed it.
+    pub tick_size: Option<Money>,
+    /// Quantity of one lot, base.
+    pub lot_size: Option<Money>,
+    /// Smallest order, quote.
+    pub min_notional_quote: Option<Money>,
     /// The book is proven.
     pub book_synced: bool,
     /// Bids.
@@ -267,6 +275,9 @@ impl Engine {
             venue: self.venues[desk.venue.index()].name.clone(),
             symbol: desk.params.symbol.clone(),
             quoted: desk.is_quoted(),
+            tick_size: listed.map(|listed| listed.tick_size),
+            lot_size: listed.map(|listed| listed.lot_size),
+            min_notional_quote: listed.map(|listed| listed.min_notional),
             book_synced: desk.book.is_synced(),
             bid: side(Side::Buy),
             ask: side(Side::Sell),
@@ -351,6 +362,7 @@ fn venue_view(venue: &super::venue::Venue, now: Ts) -> VenueView {
         usage: venue.budget.usage(),
         failed: venue.failed.clone(),
         foreign_orders: venue.foreign_orders,
+        own_orders: venue.own_orders,
         balances: venue
             .balances
             .iter()

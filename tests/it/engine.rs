@@ -44,6 +44,7 @@ pub fn params() -> Params {
         limits: limits(),
     };
     Params {
+        mission: Mission::Trade,
         epoch: 1,
         venues: vec![venue("spot"), venue("perp")],
         instruments: vec![instrument(0, Role::Quote, "1"), instrument(1, Role::Hedge, "0")],
