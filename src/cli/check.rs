@@ -5,7 +5,7 @@ use std::time::Duration;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::config::{
-    InstrumentSettings, Loaded, Resolved, Role, Secrets, Settings, VenueKind, read_secrets,
+    InstrumentSettings, Loaded, Resolved, Role, Secrets, Settings, Target, VenueKind, read_secrets,
 };
 use crate::domain::{
     Asset, Control, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, Side, VenueId,
@@ -186,7 +186,7 @@ fn row(
             maker_fee_bps: 0.0,
         },
     );
-    let mut cells = vec![(instrument.inventory_target_base + from_target).normalize().to_string()];
+    let mut cells = vec![inventory(instrument.inventory_target_base, from_target)];
     for side in &decision.quotes.sides {
         match side.levels.first() {
             Some(best) => {
@@ -202,6 +202,15 @@ fn row(
     let counts = decision.quotes.sides.map(|side| side.levels.len().to_string());
     cells.push(counts.join("/"));
     cells
+}
+
+/// An inventory of the table: absolute where the target is a number, relative where it is not
+/// known before the account is.
+fn inventory(target: Target, from_target: Money) -> String {
+    match target {
+        Target::Base(target) => (target + from_target).normalize().to_string(),
+        Target::AsFound => format!("found {:+}", from_target.normalize()),
+    }
 }
 
 /// An instrument with usual scales, for the time before a venue has listed the real one.

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{DemoArgs, Exit, complain, exchange, run, runtime, say};
 use crate::config::{
-    ExchangeSettings, Loaded, MarketSource, Role, Settings, VenueKind, read_secrets,
+    ExchangeSettings, Loaded, MarketSource, Role, Settings, Target, VenueKind, read_secrets,
 };
 use crate::domain::{Control, InstrumentKind, Money, State};
 use crate::live::exchange::{ExchangeHandle, Recording, identify};
@@ -287,7 +287,9 @@ fn scale_settings(settings: &mut Settings, symbol: &str, scale: Money, lot: Mone
     let scaled = |amount: &mut Money| *amount = in_lots(*amount * scale, lot);
     for own in &mut settings.instruments {
         symbol.clone_into(&mut own.symbol);
-        scaled(&mut own.inventory_target_base);
+        if let Target::Base(target) = &mut own.inventory_target_base {
+            scaled(target);
+        }
         scaled(&mut own.inventory_limit_base);
         own.max_order_base.iter_mut().for_each(scaled);
     }

@@ -219,6 +219,15 @@ pub enum Note {
         /// As it is now.
         instrument: Box<Instrument>,
     },
+    /// The holding that counts as flat was taken from the account; it is remembered.
+    TargetTaken {
+        /// Where.
+        instrument: InstrumentId,
+        /// `venue:SYMBOL`, under which it is remembered.
+        name: String,
+        /// The holding, base.
+        base: Money,
+    },
     /// A side began or ceased to quote, or the reason changed.
     SideReason {
         /// Where.

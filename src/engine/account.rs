@@ -62,10 +62,43 @@ impl Engine {
     fn open_books(&mut self, snapshot: &AccountSnapshot, out: &mut Vec<Action>) {
         for id in self.instruments_of(snapshot.venue) {
             if let Some(held) = self.reported_base(id, snapshot) {
-                self.desks[id.index()].open_with(held, self.now);
+                self.open_desk(id, held, out);
             }
         }
         self.note_reconciled(snapshot.venue, out);
+    }
+
+    fn open_desk(&mut self, id: InstrumentId, held: Money, out: &mut Vec<Action>) {
+        let desk = &mut self.desks[id.index()];
+        let found = desk.target_base.is_none();
+        desk.open_with(held, self.now);
+        if found {
+            let venue = &self.venues[desk.venue.index()].name;
+            out.push(Action::Note(Note::TargetTaken {
+                instrument: id,
+                name: format!("{venue}:{}", desk.params.symbol),
+                base: held,
+            }));
+        }
+    }
+
+    /// A holding farther from its target than the limit allows is not ours to trade away: an
+    /// account that was already in use, or a target that was never set. In words, if there is one.
+    pub(super) fn misplaced_target(&self) -> Option<String> {
+        self.desks.iter().find_map(|desk| {
+            let (off, limit) = (desk.off_target_base(), desk.params.limits.inventory_limit_base);
+            // Fees taken in base and a hedge that overshot by a lot are no reason to refuse.
+            (off.abs() > limit + limit).then(|| {
+                format!(
+                    "{}:{} holds {}, which is {off} from inventory_target_base; \
+                     inventory_limit_base allows {limit}. Set inventory_target_base to what counts \
+                     as flat, or to \"as_found\"",
+                    self.venues[desk.venue.index()].name,
+                    desk.params.symbol,
+                    desk.held_base.normalize(),
+                )
+            })
+        })
     }
 
     /// Quantity in base that the snapshot reports for an instrument.

@@ -73,6 +73,12 @@ impl Engine {
         if !self.is_all_clear() {
             return;
         }
+        if self.counts.orders_sent == 0
+            && let Some(text) = self.misplaced_target()
+        {
+            self.finish(Ending::Misconfigured { text }, out);
+            return;
+        }
         if let Some((cause, text)) = self.params.latch.take() {
             out.push(Action::Note(Note::Latch { set: true, text: text.clone() }));
             self.halt(cause, &text, out);

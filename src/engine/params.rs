@@ -36,8 +36,9 @@ pub struct InstrumentParams {
     pub symbol: String,
     /// What it is for.
     pub role: Role,
-    /// The holding that counts as flat, in base.
-    pub inventory_target_base: Money,
+    /// The holding that counts as flat, in base; `None`: what the first reading of the account
+    /// finds.
+    pub inventory_target_base: Option<Money>,
     /// Limits of every order here.
     pub limits: Limits,
 }

@@ -107,8 +107,8 @@ pub struct InstrumentView {
     pub ask: SideView,
     /// Held now, base.
     pub held_base: Money,
-    /// The holding that counts as flat, base.
-    pub target_base: Money,
+    /// The holding that counts as flat, base; `None` until the first reading of the account.
+    pub target_base: Option<Money>,
     /// Session result here, quote.
     pub profit_quote: Money,
     /// Its parts; their sum is the result exactly.
@@ -282,7 +282,7 @@ impl Engine {
             bid: side(Side::Buy),
             ask: side(Side::Sell),
             held_base: desk.held_base,
-            target_base: desk.params.inventory_target_base,
+            target_base: desk.target_base,
             profit_quote: desk.profit_quote(),
             parts: listed.map(|instrument| desk.attribution.parts(instrument)),
             max_inventory_base: listed.map_or(Money::ZERO, |instrument| {
