@@ -181,7 +181,11 @@ impl Engine {
         if self.state == State::Stopped {
             return;
         }
-        for event in inbox {
+        // What became of our orders first: a fill is then valued at the mid that it met, not at the
+        // one that the same trade left behind.
+        let (market, ours): (Vec<&Event>, Vec<&Event>) =
+            inbox.iter().partition(|event| event.is_market_data());
+        for event in ours.into_iter().chain(market) {
             self.apply(event, out);
         }
         self.check_identity(out);
