@@ -148,8 +148,8 @@ pub enum Reason {
     PostFillPause,
     /// A pause after refusals.
     RejectPause,
-    /// An order on this side is of unknown fate.
-    OrderUnknown,
+    /// An order of ours on the other side, perhaps of unknown fate, stands where this one would.
+    OwnOrderInTheWay,
     /// The clock is too far from the venue's.
     ClockSkew,
     /// Paused by the operator.
@@ -191,7 +191,7 @@ impl Reason {
             Reason::Toxic => "toxic",
             Reason::PostFillPause => "post_fill_pause",
             Reason::RejectPause => "reject_pause",
-            Reason::OrderUnknown => "order_unknown",
+            Reason::OwnOrderInTheWay => "own_order_in_the_way",
             Reason::ClockSkew => "clock_skew",
             Reason::Paused => "paused",
             Reason::Reducing => "reducing",
