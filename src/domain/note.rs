@@ -142,8 +142,6 @@ pub enum Reason {
     Throttled,
     /// The quote would stand too far from the reference.
     PriceCollar,
-    /// The expected adverse move is more than the quote earns.
-    Toxic,
     /// A pause after a fill.
     PostFillPause,
     /// A pause after refusals.
@@ -188,7 +186,6 @@ impl Reason {
             Reason::Budget => "budget",
             Reason::Throttled => "throttled",
             Reason::PriceCollar => "price_collar",
-            Reason::Toxic => "toxic",
             Reason::PostFillPause => "post_fill_pause",
             Reason::RejectPause => "reject_pause",
             Reason::OwnOrderInTheWay => "own_order_in_the_way",

@@ -111,6 +111,14 @@ pub struct InstrumentView {
     pub target_base: Option<Money>,
     /// Session result here, quote.
     pub profit_quote: Money,
+    /// What of it no price can change any more, quote.
+    pub realised_quote: Money,
+    /// What of it closing at the mid would realise, quote.
+    pub unrealised_quote: Money,
+    /// Average entry price of what is held off target, quote per base; `None` on target.
+    pub entry_price: Option<Money>,
+    /// Fees paid in assets that are neither base nor quote; no part of the result.
+    pub other_fees: Vec<(String, Money)>,
     /// Its parts; their sum is the result exactly.
     pub parts: Option<Parts>,
     /// Largest inventory of the session, base, without sign.
@@ -284,6 +292,15 @@ impl Engine {
             held_base: desk.held_base,
             target_base: desk.target_base,
             profit_quote: desk.profit_quote(),
+            realised_quote: desk.position.realised(),
+            unrealised_quote: desk.profit_quote() - desk.position.realised(),
+            entry_price: listed.and_then(|listed| desk.position.entry_price(listed)),
+            other_fees: desk
+                .position
+                .other_fees()
+                .iter()
+                .map(|(asset, amount)| (asset.to_string(), *amount))
+                .collect(),
             parts: listed.map(|instrument| desk.attribution.parts(instrument)),
             max_inventory_base: listed.map_or(Money::ZERO, |instrument| {
                 instrument.quantity(desk.attribution.max_inventory())
