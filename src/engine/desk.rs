@@ -36,6 +36,8 @@ pub(super) struct Desk {
     pub(super) mark: Option<Mark>,
     /// When the last public trade arrived.
     pub(super) traded_at: Ts,
+    /// The holding that counts as flat, in base, once it is known.
+    pub(super) target_base: Option<Money>,
     /// Held now, in base: balance of a spot asset, position of a perpetual.
     pub(super) held_base: Money,
     /// When our last fill arrived.
@@ -159,6 +161,7 @@ impl Desk {
             id,
             venue: own.venue,
             group: id.index(),
+            target_base: own.inventory_target_base,
             params: own,
             listed: None,
             fees: None,
@@ -196,9 +199,9 @@ impl Desk {
         self.params.role == Role::Quote
     }
 
-    /// Holding away from the target, in base.
+    /// Holding away from the target, in base; nothing until there is a target.
     pub(super) fn off_target_base(&self) -> Money {
-        self.held_base - self.params.inventory_target_base
+        self.target_base.map_or(Money::ZERO, |target| self.held_base - target)
     }
 
     /// Nothing that the venue would take as an order is left to close.
@@ -218,6 +221,7 @@ impl Desk {
     /// bought at the mid.
     pub(super) fn open_with(&mut self, held_base: Money, now: Ts) {
         self.held_base = held_base;
+        self.target_base.get_or_insert(held_base);
         self.opening_due = true;
         self.value_opening(now);
     }
