@@ -6,20 +6,21 @@ use std::process::Command;
 use super::rig::{Daemon, PATIENCE, evenkeel, get, until};
 
 /// What a stranger is to find in the report.
-const REPORT: [&str; 14] = [
+const REPORT: [&str; 15] = [
     "quotes",
     "fills",
     "volume",
     "spread",
     "fees",
     "hedge",
-    "result",
+    "profit before fees",
+    "profit after fees",
     "inventory",
     "uptime",
     "bid",
     "ask",
     "time-weighted",
-    "order",
+    "order-to-trade",
     "flat",
 ];
 

@@ -18,7 +18,7 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
         ("status", &["QUOTING", "spot", "BTCUSDT", "usdm", "net", "result"][..]),
         ("orders", &["price", "BTCUSDT"][..]),
         ("positions", &["held", "BTCUSDT"][..]),
-        ("ledger", &["fees", "profit"][..]),
+        ("ledger", &["fees", "maker_volume_quote", "result"][..]),
     ] {
         let (code, text, err) = home.command(&[command]);
         assert_eq!(code, 0, "{command}: {err}");
@@ -107,7 +107,7 @@ fn the_journal_tells_intents_and_news_one_object_a_line() {
 #[test]
 fn no_secret_is_ever_shown() {
     let venue = Venue::lively(64);
-    let home = Home::new(&venue, |text| edit(text, "level = \"info\"", "level = \"trace\""));
+    let home = Home::new(&venue, |text| edit(text, "level = \"info\"", "level = \"debug\""));
     let mut daemon = home.start_with(&[("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")]);
     daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
     // Errors are where secrets leak.
