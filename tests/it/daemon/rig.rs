@@ -229,10 +229,6 @@ impl Home {
         Home { dir, config }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
     pub(super) fn state(&self) -> PathBuf {
         self.dir.path().join("state")
     }
@@ -334,6 +330,13 @@ impl Daemon {
 
     pub(super) fn until_state(&mut self, state: &str) -> Value {
         self.until(state, |status| status["state"] == state)
+    }
+
+    /// It has said this on stdout or stderr.
+    pub(super) fn until_said(&self, words: &str) {
+        until(&format!("{words:?} in\n{}", self.said()), PATIENCE, || {
+            self.said().contains(words).then_some(())
+        });
     }
 
     /// Quoting on both sides of the spot market.
