@@ -197,3 +197,34 @@ fn a_halted_symbol_is_left_alone_until_it_trades_again() {
         });
     });
 }
+
+#[test]
+fn a_process_that_slept_wakes_to_a_market_of_now() {
+    through(30, |daemon, venue| {
+        daemon.signal("STOP");
+        let wake = venue.truth().0["time_ns"].as_i64().unwrap() + 4_000_000_000;
+        venue.until("a while", |truth| truth.0["time_ns"].as_i64().unwrap() > wake);
+        daemon.signal("CONT");
+        daemon.until_two_sided();
+    });
+}
+
+#[test]
+fn a_venue_in_trouble_at_the_start_is_waited_for() {
+    let venue = Venue::lively(31);
+    for rule in [
+        r#"{"kind":"html_reply","for_ms":1200}"#,
+        r#"{"kind":"latency_ms","add":200,"for_ms":2500}"#,
+        r#"{"kind":"close_links","at_ms":500,"every_ms":400}"#,
+    ] {
+        venue.fault(rule);
+    }
+    let home = Home::new(&venue, attentive);
+    let mut daemon = home.start();
+    daemon.until("an order all the same", |status| {
+        status["session"]["counts"]["orders_sent"].as_u64() > Some(0)
+    });
+    let (code, said) = daemon.stop();
+    assert!([0, 5].contains(&code), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
