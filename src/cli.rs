@@ -7,6 +7,7 @@ mod exchange;
 mod journal;
 mod panic;
 mod run;
+mod status;
 mod table;
 
 use std::io::Write;
@@ -198,10 +199,10 @@ fn dispatch(command: &Command) -> Exit {
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
         Command::Exchange(args) => exchange::exchange(args),
-        Command::Status(args) => ask::read(args, None),
-        Command::Orders(args) => ask::read(args, Some("orders")),
-        Command::Positions(args) => ask::read(args, Some("instruments")),
-        Command::Ledger(args) => ask::read(args, Some("session")),
+        Command::Status(args) => ask::read(args, None, status::status),
+        Command::Orders(args) => ask::read(args, Some("orders"), status::orders),
+        Command::Positions(args) => ask::read(args, Some("instruments"), status::positions),
+        Command::Ledger(args) => ask::read(args, Some("session"), status::ledger),
         Command::Pause(args) => ask::act(args, "pause", String::new()),
         Command::Resume(args) => ask::act(args, "resume", String::new()),
         Command::Reload(args) => ask::act(args, "reload", String::new()),
