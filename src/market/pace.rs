@@ -89,7 +89,7 @@ mod tests {
         pace.observe(now);
         assert!(pace.is_mute(now + Span::from_s(1)), "after one outage of 30 s");
         for _ in 0..20 {
-            now = now + Span::from_s(30);
+            now += Span::from_s(30);
             pace.observe(now);
         }
         assert!(!pace.is_mute(now + Span::from_s(60)), "news comes every 30 s now");
