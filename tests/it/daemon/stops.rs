@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::rig::{Home, Truth, Venue, agree, money};
+use super::rig::{Home, Truth, Venue, agree, edit, money};
 
 fn same(text: &str) -> String {
     text.to_owned()
@@ -139,6 +139,22 @@ fn after_a_crash_leftovers_go_first_and_nothing_is_doubled() {
     agree(&daemon, &venue);
     assert_eq!(daemon.stop().0, 0);
     assert!(venue.truth().is_flat());
+}
+
+#[test]
+fn a_stop_is_verified_without_any_stream() {
+    let venue = Venue::lively(9);
+    let home = Home::new(&venue, |text| edit(text, "flatten = true", "flatten = false"));
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    venue.fault(r#"{"kind":"close_links","every_ms":10}"#);
+    daemon.until("no stream", |status| {
+        let links = status["driver"]["links"].as_array().unwrap();
+        links.iter().all(|link| link["open"] == false)
+    });
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+    assert!(venue.truth().open_orders().is_empty(), "{said}");
 }
 
 #[test]
