@@ -142,6 +142,28 @@ fn after_a_crash_leftovers_go_first_and_nothing_is_doubled() {
 }
 
 #[test]
+fn a_loss_beyond_the_limit_halts_for_good() {
+    let venue = Venue::lively(10);
+    let home = Home::new(&venue, |text| {
+        edit(text, "loss_limit_quote_session = 500", "loss_limit_quote_session = 0.05")
+    });
+    let mut daemon = home.start();
+    // Fees alone lose that much with the first fill.
+    let status = daemon.until_state("HALTED");
+    assert_eq!(status["halt_cause"], "loss_limit", "{status:#}");
+    venue.until("no order", |truth| truth.open_orders().is_empty());
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 4, "{said}");
+    let mut daemon = home.start();
+    let status = daemon.until_state("HALTED");
+    assert_eq!(status["halt_cause"], "loss_limit");
+    let before = venue.truth().order_requests();
+    assert_eq!(daemon.stop().0, 4);
+    assert_eq!(venue.truth().order_requests(), before, "orders while latched");
+    assert!(venue.truth().is_flat());
+}
+
+#[test]
 fn a_stop_is_verified_without_any_stream() {
     let venue = Venue::lively(9);
     let home = Home::new(&venue, |text| edit(text, "flatten = true", "flatten = false"));
