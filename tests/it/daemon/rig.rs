@@ -14,6 +14,7 @@ use evenkeel::sim::faces::LocalParams;
 use evenkeel::sim::faces::request::Credential;
 use evenkeel::sim::flow::FlowParams;
 use evenkeel::sim::{self, AccountParams, MarketParams, Source, Wallet};
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 
 /// Longest wait for anything.
@@ -134,6 +135,25 @@ impl Venue {
 
     pub(super) fn truth(&self) -> Truth {
         Truth(serde_json::from_str(&self.handle.state()).unwrap())
+    }
+
+    /// A spot order of the same account that is not the daemon's: somebody else's, by its name.
+    pub(super) fn foreign_order(&self, name: &str) {
+        let ms = self.truth().0["time_ns"].as_i64().unwrap() / 1_000_000;
+        let payload = format!(
+            "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.001&price=50000.00\
+             &newClientOrderId={name}&timestamp={ms}"
+        );
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(payload.as_bytes());
+        let signature = hex::encode(mac.finalize().into_bytes());
+        let host = &self.addresses()[0];
+        let request = format!(
+            "POST /api/v3/order?{payload}&signature={signature} HTTP/1.1\r\nHost: {host}\r\n\
+             X-MBX-APIKEY: {KEY}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        let (code, body) = ask(host.parse().unwrap(), &request).unwrap();
+        assert_eq!(code, 200, "{body}");
     }
 
     pub(super) fn until(&self, what: &str, holds: impl Fn(&Truth) -> bool) -> Truth {

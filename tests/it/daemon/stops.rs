@@ -180,6 +180,21 @@ fn a_stop_is_verified_without_any_stream() {
 }
 
 #[test]
+fn orders_of_others_are_counted_and_left_alone() {
+    let venue = Venue::lively(11);
+    venue.foreign_order("somebodyelses1");
+    let home = Home::new(&venue, same);
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    let status =
+        daemon.until("it to be counted", |status| status["venues"][0]["foreign_orders"] == 1);
+    assert!(!status["orders"].to_string().contains("50000"), "taken for ours: {status:#}");
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(names(&venue.truth()), BTreeSet::from(["somebodyelses1".to_owned()]));
+}
+
+#[test]
 fn an_unreachable_venue_at_the_end_is_told_as_such() {
     let venue = Venue::lively(8);
     let home = Home::new(&venue, |text| text.replace("deadline_ms = 10000", "deadline_ms = 1500"));
