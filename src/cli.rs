@@ -79,7 +79,7 @@ enum Command {
     /// Validate a configuration, show what it resolves to and what it would quote
     Check(CheckArgs),
     /// The local exchange alone
-    Exchange(ConfigArg),
+    Exchange(ExchangeArgs),
     /// State, reasons, prices and inventory of a running daemon
     Status(AskArgs),
     /// Working orders of a running daemon
@@ -108,6 +108,17 @@ pub struct ConfigArg {
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+/// Arguments of `exchange`.
+#[derive(Debug, Args)]
+pub struct ExchangeArgs {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The addresses as one line of JSON, for programs that start the exchange
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `demo`.
@@ -186,7 +197,7 @@ fn dispatch(command: &Command) -> Exit {
         Command::Demo(args) => demo::demo(args),
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
-        Command::Exchange(args) => exchange::exchange(&args.config),
+        Command::Exchange(args) => exchange::exchange(args),
         Command::Status(args) => ask::read(args, None),
         Command::Orders(args) => ask::read(args, Some("orders")),
         Command::Positions(args) => ask::read(args, Some("instruments")),
@@ -278,6 +289,7 @@ mod tests {
         for line in [
             "evenkeel demo --for 15s --seed 7 --speed 2 --replay a b",
             "evenkeel run --config x.toml",
+            "evenkeel exchange --config x.toml --json",
             "evenkeel check --config x.toml --online",
             "evenkeel status --address 127.0.0.1:1 --json",
             "evenkeel kill --config x.toml --flatten",
