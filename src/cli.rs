@@ -7,6 +7,7 @@ mod exchange;
 mod journal;
 mod panic;
 mod run;
+mod status;
 mod table;
 
 use std::io::Write;
@@ -116,7 +117,7 @@ pub struct ExchangeArgs {
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// The addresses as one line of JSON, for programs that start the exchange
+    /// Print the addresses as one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -198,10 +199,10 @@ fn dispatch(command: &Command) -> Exit {
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
         Command::Exchange(args) => exchange::exchange(args),
-        Command::Status(args) => ask::read(args, None),
-        Command::Orders(args) => ask::read(args, Some("orders")),
-        Command::Positions(args) => ask::read(args, Some("instruments")),
-        Command::Ledger(args) => ask::read(args, Some("session")),
+        Command::Status(args) => ask::read(args, None, status::status),
+        Command::Orders(args) => ask::read(args, Some("orders"), status::orders),
+        Command::Positions(args) => ask::read(args, Some("instruments"), status::positions),
+        Command::Ledger(args) => ask::read(args, Some("session"), status::ledger),
         Command::Pause(args) => ask::act(args, "pause", String::new()),
         Command::Resume(args) => ask::act(args, "resume", String::new()),
         Command::Reload(args) => ask::act(args, "reload", String::new()),
@@ -289,7 +290,6 @@ mod tests {
         for line in [
             "evenkeel demo --for 15s --seed 7 --speed 2 --replay a b",
             "evenkeel run --config x.toml",
-            "evenkeel exchange --config x.toml --json",
             "evenkeel check --config x.toml --online",
             "evenkeel status --address 127.0.0.1:1 --json",
             "evenkeel kill --config x.toml --flatten",

@@ -1,7 +1,7 @@
 """What every conformance script shares: where the exchange is, and counting checks.
 
-The addresses come from the environment (EVENKEEL_SPOT_REST, EVENKEEL_SPOT_WS,
-EVENKEEL_SPOT_WS_API, EVENKEEL_USDM_REST, EVENKEEL_USDM_WS) as `run.py` sets them.
+The addresses come from the environment (EVENKEEL_SPOT_REST, EVENKEEL_SPOT_STREAMS,
+EVENKEEL_SPOT_WS_API, EVENKEEL_USDM_REST, EVENKEEL_USDM_STREAMS) as `run.py` sets them.
 """
 
 import os
@@ -9,10 +9,10 @@ import sys
 import traceback
 
 SPOT_REST = os.environ["EVENKEEL_SPOT_REST"]
-SPOT_WS = os.environ["EVENKEEL_SPOT_WS"]
+SPOT_WS = os.environ["EVENKEEL_SPOT_STREAMS"]
 SPOT_WS_API = os.environ["EVENKEEL_SPOT_WS_API"]
 USDM_REST = os.environ["EVENKEEL_USDM_REST"]
-USDM_WS = os.environ["EVENKEEL_USDM_WS"]
+USDM_WS = os.environ["EVENKEEL_USDM_STREAMS"]
 # The accounts of exchange.toml: the second is somebody else, who trades against the first.
 KEY, SECRET = "toy-key-of-the-first", "toy-secret-of-the-first"
 OTHER_KEY, OTHER_SECRET = "toy-key-of-the-second", "toy-secret-of-the-second"

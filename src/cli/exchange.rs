@@ -37,7 +37,7 @@ pub(super) fn exchange(args: &ExchangeArgs) -> Exit {
     runtime.block_on(async {
         match start(&settings).await {
             Ok(handle) => {
-                say(&if args.json { addresses_json(&handle) } else { addresses(&handle) });
+                say(&addresses(&handle, args.json));
                 until_signal().await;
                 handle.shutdown();
                 Exit::Clean
@@ -47,29 +47,27 @@ pub(super) fn exchange(args: &ExchangeArgs) -> Exit {
     })
 }
 
-fn addresses(handle: &ExchangeHandle) -> String {
-    format!(
-        "local exchange\n  spot REST        {}\n  spot streams     {}\n  spot WS API      {}\n  \
-         USD-M REST       {}\n  USD-M streams    {}\n  state, faults    {}/evenkeel/state, \
-         /evenkeel/faults\nCtrl-C ends it\n",
-        handle.spot_rest(),
-        handle.spot_ws(),
-        handle.spot_ws_api(),
-        handle.usdm_rest(),
-        handle.usdm_ws(),
-        handle.spot_rest(),
-    )
-}
-
-fn addresses_json(handle: &ExchangeHandle) -> String {
-    let addresses = serde_json::json!({
-        "spot_rest": handle.spot_rest(),
-        "spot_ws": handle.spot_ws(),
-        "spot_ws_api": handle.spot_ws_api(),
-        "usdm_rest": handle.usdm_rest(),
-        "usdm_ws": handle.usdm_ws(),
-    });
-    format!("{addresses}\n")
+/// Where it answers, for people or as one line of JSON.
+fn addresses(handle: &ExchangeHandle, json: bool) -> String {
+    let rows = [
+        ("spot_rest", handle.spot_rest()),
+        ("spot_streams", handle.spot_ws()),
+        ("spot_ws_api", handle.spot_ws_api()),
+        ("usdm_rest", handle.usdm_rest()),
+        ("usdm_streams", handle.usdm_ws()),
+        ("state", format!("{}/evenkeel/state", handle.spot_rest())),
+        ("faults", format!("{}/evenkeel/faults", handle.spot_rest())),
+    ];
+    if json {
+        let object: serde_json::Map<String, serde_json::Value> =
+            rows.into_iter().map(|(name, url)| (name.to_owned(), url.into())).collect();
+        return format!("{}\n", serde_json::Value::Object(object));
+    }
+    let mut text = "local exchange; Ctrl-C ends it\n".to_owned();
+    for (name, url) in rows {
+        text.push_str(&format!("  {name:<12}  {url}\n"));
+    }
+    text
 }
 
 async fn until_signal() {

@@ -146,6 +146,8 @@ pub enum Reason {
     PostFillPause,
     /// A pause after refusals.
     RejectPause,
+    /// Every order on this side is of unknown fate.
+    OrderUnknown,
     /// An order of ours on the other side, perhaps of unknown fate, stands where this one would.
     OwnOrderInTheWay,
     /// The clock is too far from the venue's.
@@ -188,6 +190,7 @@ impl Reason {
             Reason::PriceCollar => "price_collar",
             Reason::PostFillPause => "post_fill_pause",
             Reason::RejectPause => "reject_pause",
+            Reason::OrderUnknown => "order_unknown",
             Reason::OwnOrderInTheWay => "own_order_in_the_way",
             Reason::ClockSkew => "clock_skew",
             Reason::Paused => "paused",

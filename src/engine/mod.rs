@@ -247,7 +247,8 @@ impl Engine {
             .map(|other| &self.desks[other.index()])
             .filter(|other| {
                 let venue = &self.venues[other.venue.index()];
-                other.book.is_synced() && self.now.since(venue.market.alive_at) <= max_age
+                let alive = self.now.since(venue.market.alive_at) <= max_age;
+                alive && other.book.is_synced() && !self.is_stale(other)
             })
             .find_map(Desk::mid_f64);
         if mid.is_some() {

@@ -3,6 +3,7 @@
 
 mod clients;
 mod config;
+mod daemon;
 mod engine;
 mod exchange;
 mod live;
