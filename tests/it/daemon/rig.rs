@@ -229,10 +229,6 @@ impl Home {
         Home { dir, config }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
     pub(super) fn state(&self) -> PathBuf {
         self.dir.path().join("state")
     }
