@@ -14,6 +14,8 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a measurement, not the daemon")]
 
+#[path = "common/local.rs"]
+mod local;
 #[path = "wire/venue.rs"]
 mod venue;
 

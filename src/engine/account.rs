@@ -61,7 +61,9 @@ impl Engine {
     fn open_books(&mut self, snapshot: &AccountSnapshot, out: &mut Vec<Action>) {
         for id in self.instruments_of(snapshot.venue) {
             if let Some(held) = self.reported_base(id, snapshot) {
-                self.desks[id.index()].open_with(held, self.now);
+                let desk = &mut self.desks[id.index()];
+                desk.open_with(held, self.now);
+                self.agenda.set_profit(id, desk.profit_quote());
             }
         }
         self.note_reconciled(snapshot.venue, out);
