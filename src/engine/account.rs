@@ -66,6 +66,7 @@ impl Engine {
         for id in self.instruments_of(snapshot.venue) {
             if let Some(held) = self.reported_base(id, snapshot) {
                 self.open_desk(id, held, out);
+                self.agenda.set_profit(id, self.desks[id.index()].profit_quote());
             }
         }
         self.note_reconciled(snapshot.venue, out);

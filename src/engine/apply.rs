@@ -96,7 +96,7 @@ impl Engine {
             out.push(Action::Note(Note::Listed { instrument: Box::new(instrument.clone()) }));
         }
         desk.listed = Some(instrument.clone());
-        desk.dirty = true;
+        self.agenda.quote_now(instrument.id);
         self.join_group(instrument);
     }
 
@@ -105,12 +105,12 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         desk.observe_book(now);
         desk.pace.observe(now);
-        desk.dirty = true;
-        let venue = desk.venue;
-        self.venues[venue.index()].market.alive_at = now;
-        let group = &mut self.groups[self.desks[id.index()].group];
+        self.agenda.quote_now(id);
+        self.agenda.set_profit(id, desk.profit_quote());
+        self.venues[desk.venue.index()].market.alive_at = now;
+        let group = &self.groups[desk.group];
         if group.plan.since.is_some() && group.hedge_at == Some(id) {
-            group.due = now;
+            self.agenda.hedge_now(desk.group);
         }
     }
 
@@ -128,7 +128,7 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         desk.book.invalidate();
         desk.pace.restart(self.now);
-        desk.dirty = true;
+        self.agenda.quote_now(id);
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
 
@@ -144,6 +144,7 @@ impl Engine {
             let desk = &mut self.desks[id.index()];
             desk.position.book_funding(amount);
             desk.attribution.funding(amount);
+            self.agenda.set_profit(id, desk.profit_quote());
         }
     }
 
@@ -169,10 +170,9 @@ impl Engine {
 
     /// Quotes and hedges on a venue are looked at again.
     fn touch_venue(&mut self, venue: VenueId) {
-        let now = self.now;
-        for desk in self.desks.iter_mut().filter(|desk| desk.venue == venue) {
-            desk.dirty = true;
-            self.groups[desk.group].due = now;
+        for desk in self.desks.iter().filter(|desk| desk.venue == venue) {
+            self.agenda.quote_now(desk.id);
+            self.agenda.hedge_now(desk.group);
         }
     }
 
@@ -189,10 +189,12 @@ impl Engine {
             self.after_order_news(id, order_id, out);
         }
         self.count_fill(fill, purpose);
-        self.desks[id.index()].dirty = true;
-        self.groups[self.desks[id.index()].group].due = now;
-        for &member in &self.groups[self.desks[id.index()].group].members.clone() {
-            self.desks[member.index()].dirty = true;
+        let desk = &self.desks[id.index()];
+        self.agenda.set_profit(id, desk.profit_quote());
+        self.agenda.quote_now(id);
+        self.agenda.hedge_now(desk.group);
+        for &member in &self.groups[desk.group].members {
+            self.agenda.quote_now(member);
         }
         if purpose == Some(Purpose::Quote) && self.params.pace.post_fill_pause > Span::ZERO {
             let until = now + self.params.pace.post_fill_pause;
@@ -270,6 +272,7 @@ impl Engine {
             Step::Cancel => {
                 if let Some(order) = self.orders.find_mut(instrument, id) {
                     order.cancel_sent(self.now);
+                    self.orders_due = self.orders_due.min(order.wakeup().unwrap_or(Ts::FAR));
                     self.counts.cancels_sent += 1;
                     out.push(Action::Cancel { id, instrument });
                 }
@@ -300,9 +303,8 @@ impl Engine {
                 out.push(Action::Note(Note::OrderEnded { id, instrument, filled, status }));
             }
         }
-        let desk = &mut self.desks[instrument.index()];
-        desk.dirty = true;
-        self.groups[desk.group].due = self.now;
+        self.agenda.quote_now(instrument);
+        self.agenda.hedge_now(self.desks[instrument.index()].group);
         self.orders_due = Ts(0);
     }
 
@@ -344,8 +346,8 @@ impl Engine {
     }
 
     fn pause_side(&mut self, id: InstrumentId, side: Side, until: Ts, reason: Reason) {
+        self.agenda.quote_now(id);
         let desk = &mut self.desks[id.index()];
-        desk.dirty = true;
         let pause = &mut desk.sides[side.index()].pause;
         if pause.is_none_or(|(before, _)| before < until) {
             *pause = Some((until, reason));

@@ -52,11 +52,7 @@ pub(super) struct Desk {
     pub(super) resync_at: Ts,
     pub(super) sides: [DeskSide; 2],
     pub(super) numbers: Option<QuoteNumbers>,
-    /// Something changed that quotes depend on.
-    pub(super) dirty: bool,
     pub(super) tally: Tally,
-    /// When to decide again though nothing changed.
-    pub(super) due: Ts,
     /// No flattening order before then.
     pub(super) flatten_at: Ts,
 }
@@ -137,9 +133,7 @@ impl Desk {
             resync_at: Ts(0),
             sides: [side; 2],
             numbers: None,
-            dirty: true,
             tally: Tally::default(),
-            due: Ts(0),
             flatten_at: Ts(0),
         }
     }

@@ -36,7 +36,7 @@ impl Engine {
         }
         self.state = to;
         self.entered_at = self.now;
-        self.desks.iter_mut().for_each(|desk| desk.dirty = true);
+        self.agenda.quote_all_now();
         out.push(Action::Note(Note::StateChanged { from, to, why: why.to_owned() }));
     }
 
@@ -113,6 +113,9 @@ impl Engine {
 
     /// Why only reducing orders may be shown, if so.
     fn pressing_reason(&self) -> Option<String> {
+        if self.agenda.late_groups == 0 {
+            return None;
+        }
         self.groups.iter().find_map(|group| {
             let since = group.plan.since.filter(|_| group.plan.late)?;
             let ms = self.now.since(since).ms();
@@ -238,7 +241,7 @@ impl Engine {
     fn set_paused(&mut self, paused: bool, out: &mut Vec<Action>) {
         if self.paused != paused {
             self.paused = paused;
-            self.desks.iter_mut().for_each(|desk| desk.dirty = true);
+            self.agenda.quote_all_now();
             out.push(Action::Note(Note::Paused { paused }));
         }
     }
@@ -296,7 +299,7 @@ impl Engine {
 
     /// The session's result so far, in quote: since the start, or since the last resume.
     pub(super) fn profit_quote(&self) -> Money {
-        self.desks.iter().map(super::desk::Desk::profit_quote).sum::<Money>() - self.profit_base
+        self.agenda.profit_quote - self.profit_base
     }
 
     fn rebase_profit(&mut self) {

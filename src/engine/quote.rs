@@ -12,20 +12,17 @@ use crate::quoting;
 impl Engine {
     /// Decides every instrument whose inputs have changed, or whose time has come.
     pub(super) fn quote(&mut self, out: &mut Vec<Action>) {
-        for index in 0..self.desks.len() {
-            let desk = &self.desks[index];
-            if desk.is_quoted() && (desk.dirty || self.now >= desk.due) {
-                self.quote_one(desk.id, out);
-            }
+        let mut from = 0;
+        while let Some(index) = self.agenda.next_quote(from, self.now) {
+            self.quote_one(self.desks[index].id, out);
+            from = index + 1;
         }
     }
 
     fn quote_one(&mut self, id: InstrumentId, out: &mut Vec<Action>) {
         let now = self.now;
-        let desk = &mut self.desks[id.index()];
-        desk.dirty = false;
         // However quiet it is, ages and pauses are looked at this often.
-        desk.due = now + Span::from_ms(1000);
+        self.agenda.quote_at(id, now + Span::from_ms(1000));
         if !matches!(self.state, State::Quoting | State::Reducing) {
             if matches!(self.state, State::Starting | State::Reconciling | State::Warming) {
                 let why =
@@ -143,7 +140,7 @@ impl Engine {
             if let Some((until, reason)) = desk.sides[side.index()].pause {
                 if now < until {
                     decision.quotes.sides[side.index()] = QuoteSide::none(reason);
-                    desk.due = desk.due.min(until);
+                    self.agenda.quote_by(id, until);
                 } else {
                     desk.sides[side.index()].pause = None;
                 }
@@ -194,9 +191,7 @@ impl Engine {
         let next = self.desks[id.index()].sides[side.index()].changed_at
             + self.params.pace.reprice_min_interval;
         if !plan.is_empty() && !pulling && self.now < next {
-            let desk = &mut self.desks[id.index()];
-            desk.due = desk.due.min(next);
-            desk.dirty = false;
+            self.agenda.quote_by(id, next);
             return;
         }
         let mut reason = wanted.reason;
@@ -267,14 +262,14 @@ impl Engine {
     /// When a side that was held back is looked at again.
     fn wait_for(&mut self, id: InstrumentId, reason: Reason) {
         let now = self.now;
-        let desk = &mut self.desks[id.index()];
+        let desk = &self.desks[id.index()];
         let at = match reason {
             Reason::Budget | Reason::Throttled => {
                 self.venues[desk.venue.index()].budget.quote_at(now)
             }
             _ => now + Span::from_ms(250),
         };
-        desk.due = desk.due.min(at);
+        self.agenda.quote_by(id, at);
     }
 
     fn tolerance(&self, desk: &super::desk::Desk) -> Tolerance {

@@ -86,6 +86,11 @@ impl Venue {
         self.failed.is_none() && self.clock_offset.is_some()
     }
 
+    /// When the account is asked for next; not before the patience with the last question ends.
+    pub(super) fn account_due(&self) -> Ts {
+        self.asked_at.map_or(self.ask_at, |asked| self.ask_at.max(asked + ACCOUNT_PATIENCE))
+    }
+
     /// The account as of `since` or later has been read.
     pub(super) fn is_read_since(&self, since: Ts) -> bool {
         self.read_at.is_some_and(|at| at >= since)

@@ -297,7 +297,7 @@ impl Session {
     /// An order request sent at `sent_at` was carried out: the user stream owes us news of it.
     pub(super) fn expect_echo(&mut self, sent_at: Ts, now: Ts) {
         let told = self.user.told_at >= sent_at;
-        if !told && self.link(LinkKind::User).up && !self.timers.contains_key(&Timer::Echo) {
+        if !told && self.link(LinkKind::User).up && self.timers.get(&Timer::Echo).is_none() {
             self.timers.insert(Timer::Echo, now + ECHO_TIMEOUT);
         }
     }
