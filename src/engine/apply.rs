@@ -5,7 +5,7 @@ use crate::domain::{
     Action, BookLoss, Event, Fill, HaltCause, Instrument, InstrumentId, LinkKind, Liquidity, Note,
     OrderEvent, OrderId, OrderUpdate, Purpose, Reason, RejectClass, Side, Span, Ts, VenueId,
 };
-use crate::orders::Step;
+use crate::orders::{Phase, Step};
 
 /// Pause of a side after a post-only refusal; doubles with every refusal in a row.
 const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
@@ -104,6 +104,7 @@ impl Engine {
         let now = self.now;
         let desk = &mut self.desks[id.index()];
         desk.observe_book(now);
+        desk.pace.observe(now);
         self.agenda.quote_now(id);
         self.agenda.set_profit(id, desk.profit_quote());
         self.venues[desk.venue.index()].market.alive_at = now;
@@ -126,6 +127,7 @@ impl Engine {
     fn on_book_lost(&mut self, id: InstrumentId, why: BookLoss, out: &mut Vec<Action>) {
         let desk = &mut self.desks[id.index()];
         desk.book.invalidate();
+        desk.pace.restart(self.now);
         self.agenda.quote_now(id);
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
@@ -225,6 +227,7 @@ impl Engine {
             return;
         };
         let (side, purpose) = (order.new.side, order.new.purpose);
+        let doubted = matches!(order.phase, Phase::Unknown(_));
         let step = order.on_event(event, now);
         match &event.update {
             OrderUpdate::Rejected { class, text } => {
@@ -239,11 +242,15 @@ impl Engine {
                     self.on_refusal(id, side, purpose, *class, out);
                 }
             }
-            OrderUpdate::Unknown { text } => out.push(Action::Note(Note::OrderUnknown {
-                id: event.id,
-                instrument: id,
-                text: text.clone(),
-            })),
+            // Told when the doubt begins, not again with every question that finds no answer.
+            OrderUpdate::Unknown { text } if !doubted => {
+                out.push(Action::Note(Note::OrderUnknown {
+                    id: event.id,
+                    instrument: id,
+                    text: text.clone(),
+                }));
+            }
+            OrderUpdate::Unknown { .. } => {}
             OrderUpdate::State { .. } => self.desks[id.index()].sides[side.index()].refusals = 0,
             OrderUpdate::ChangeRejected { .. } | OrderUpdate::NotFound => {}
         }
@@ -290,7 +297,7 @@ impl Engine {
         if was_open && !is_open {
             self.quiet_since = self.now;
             if let Some(order) = self.orders.find(instrument, id)
-                && let crate::orders::Phase::Ended(status) = order.phase
+                && let Phase::Ended(status) = order.phase
             {
                 let filled = order.filled;
                 out.push(Action::Note(Note::OrderEnded { id, instrument, filled, status }));

@@ -29,12 +29,15 @@ pub(super) struct Desk {
     /// Maker and taker fee as ratios; the venue's word, or nothing yet.
     pub(super) fees: Option<(Money, Money)>,
     pub(super) book: Book,
+    pub(super) pace: Pace,
     pub(super) volatility: Volatility,
     pub(super) intensity: Intensity,
     pub(super) flow: TradeFlow,
     pub(super) mark: Option<Mark>,
     /// When the last public trade arrived.
     pub(super) traded_at: Ts,
+    /// The holding that counts as flat, in base, once it is known.
+    pub(super) target_base: Option<Money>,
     /// Held now, in base: balance of a spot asset, position of a perpetual.
     pub(super) held_base: Money,
     /// When our last fill arrived.
@@ -71,6 +74,57 @@ pub struct Tally {
     pub taker_volume_quote: Money,
 }
 
+/// How often news of a book comes, so that a silence can be told from a quiet market.
+///
+/// A stream can fall mute while its connection answers pings. Whether that is so cannot be seen
+/// from the length of a silence alone: a liquid book changes every 100 ms, an illiquid one once a
+/// minute. The longest gap of the recent past can: gaps are about exponentially distributed, so
+/// the longest of n is ln n times the mean, and one [`Pace::FACTOR`] times as long has a chance of
+/// about n to the minus 4.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    told_at: Ts,
+    /// Longest gap, halved with every [`Pace::HALF_LIFE`].
+    longest_s: f64,
+    count: u32,
+}
+
+impl Pace {
+    /// News needed before a silence is judged.
+    const NEEDED: u32 = 50;
+    const FACTOR: f64 = 4.0;
+    const HALF_LIFE: Span = Span::from_s(60);
+
+    /// News has come.
+    pub(super) fn observe(&mut self, now: Ts) {
+        let gap = now.since(self.told_at).seconds();
+        if self.count > 0 {
+            let kept = self.longest_s * (-gap / Self::HALF_LIFE.seconds()).exp2();
+            // A gap that was judged an outage says little of the market, but may have been misjudged.
+            let counted = if self.is_mute(now) { gap.min(2.0 * self.longest_s) } else { gap };
+            self.longest_s = kept.max(counted);
+        }
+        self.told_at = now;
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Nothing has come for much longer than this market is ever quiet.
+    pub(super) fn is_mute(&self, now: Ts) -> bool {
+        self.count >= Self::NEEDED
+            && now.since(self.told_at).seconds() > Self::FACTOR * self.longest_s
+    }
+
+    /// How long nothing has come.
+    pub(super) fn silence(&self, now: Ts) -> Span {
+        now.since(self.told_at)
+    }
+
+    /// A new stream begins: what was measured is kept, the silence before it is no gap.
+    pub(super) fn restart(&mut self, now: Ts) {
+        self.told_at = now;
+    }
+}
+
 /// One side's quoting state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DeskSide {
@@ -103,10 +157,12 @@ impl Desk {
             id,
             venue: own.venue,
             group: id.index(),
+            target_base: own.inventory_target_base,
             params: own,
             listed: None,
             fees: None,
             book: Book::new(),
+            pace: Pace::default(),
             volatility: Volatility::new(VolatilityParams {
                 half_life: params.market.volatility_half_life,
                 ..VolatilityParams::default()
@@ -137,9 +193,9 @@ impl Desk {
         self.params.role == Role::Quote
     }
 
-    /// Holding away from the target, in base.
+    /// Holding away from the target, in base; nothing until there is a target.
     pub(super) fn off_target_base(&self) -> Money {
-        self.held_base - self.params.inventory_target_base
+        self.target_base.map_or(Money::ZERO, |target| self.held_base - target)
     }
 
     /// Nothing that the venue would take as an order is left to close.
@@ -159,6 +215,7 @@ impl Desk {
     /// bought at the mid.
     pub(super) fn open_with(&mut self, held_base: Money, now: Ts) {
         self.held_base = held_base;
+        self.target_base.get_or_insert(held_base);
         self.opening_due = true;
         self.value_opening(now);
     }

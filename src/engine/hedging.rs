@@ -133,10 +133,9 @@ impl Engine {
     fn may_trade(&self, id: InstrumentId) -> bool {
         let desk = &self.desks[id.index()];
         let venue = &self.venues[desk.venue.index()];
-        let silent = self.now.since(venue.market.alive_at);
         venue.is_ready()
             && desk.book.is_synced()
-            && silent <= self.params.market.max_book_age
+            && !self.is_stale(desk)
             && desk.listed.as_ref().is_some_and(|listed| listed.trading)
     }
 

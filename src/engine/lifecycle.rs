@@ -8,6 +8,7 @@
 //!  any ─▶ STOPPING ─▶ STOPPED
 //! ```
 
+use super::params::Mission;
 use super::{Ending, Engine, Stopping};
 use crate::domain::{Action, Control, HaltCause, Money, Note, RejectClass, State, VenueId};
 
@@ -62,7 +63,20 @@ impl Engine {
     }
 
     fn live_reconciling(&mut self, out: &mut Vec<Action>) {
+        if self.params.mission == Mission::Observe {
+            let read = self.venues.iter().all(|venue| venue.read_at.is_some());
+            if read && self.desks.iter().all(|desk| desk.fees.is_some()) {
+                self.finish(Ending::FlatAndClean, out);
+            }
+            return;
+        }
         if !self.is_all_clear() {
+            return;
+        }
+        if self.counts.orders_sent == 0
+            && let Some(text) = self.misplaced_target()
+        {
+            self.finish(Ending::Misconfigured { text }, out);
             return;
         }
         if let Some((cause, text)) = self.params.latch.take() {
@@ -249,6 +263,11 @@ impl Engine {
 
     fn stop(&mut self, out: &mut Vec<Action>) {
         if self.stopping.is_some() {
+            return;
+        }
+        if self.params.mission == Mission::Observe {
+            let text = "not everything could be read in time".to_owned();
+            self.finish(Ending::MaybeLeft { text }, out);
             return;
         }
         self.stopping = Some(Stopping { deadline: self.now + self.params.shutdown.deadline });

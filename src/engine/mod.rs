@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use desk::Tally;
 pub use params::{
-    InstrumentParams, MarketParams, Pace, Params, ReferenceParams, RiskParams, Role,
+    InstrumentParams, MarketParams, Mission, Pace, Params, ReferenceParams, RiskParams, Role,
     ShutdownParams, VenueParams,
 };
 pub use view::{
@@ -186,7 +186,11 @@ impl Engine {
         if self.state == State::Stopped {
             return;
         }
-        for event in inbox {
+        // What became of our orders first: a fill is then valued at the mid that it met, not at the
+        // one that the same trade left behind.
+        let (market, ours): (Vec<&Event>, Vec<&Event>) =
+            inbox.iter().partition(|event| event.is_market_data());
+        for event in ours.into_iter().chain(market) {
             self.apply(event, out);
         }
         self.check_identity(out);
@@ -247,7 +251,8 @@ impl Engine {
             .map(|other| &self.desks[other.index()])
             .filter(|other| {
                 let venue = &self.venues[other.venue.index()];
-                other.book.is_synced() && self.now.since(venue.market.alive_at) <= max_age
+                let alive = self.now.since(venue.market.alive_at) <= max_age;
+                alive && other.book.is_synced() && !self.is_stale(other)
             })
             .find_map(Desk::mid_f64);
         if mid.is_some() {

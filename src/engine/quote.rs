@@ -63,7 +63,7 @@ impl Engine {
         if !venue.market.up || !desk.book.is_synced() {
             return Some(Reason::BookNotSynced);
         }
-        if self.now.since(venue.market.alive_at) > market.max_book_age {
+        if self.is_stale(desk) {
             return Some(Reason::BookStale);
         }
         let skew = venue.clock_offset.map_or(i64::MAX, |offset| offset.0.abs());
@@ -90,6 +90,14 @@ impl Engine {
         let Some(reference) = self.reference_price(id) else { return Some(Reason::NoReference) };
         let apart = (mid * instrument.tick_f64() / reference - 1.0).abs() * 1e4;
         (apart > self.params.reference.max_disagreement_bps).then_some(Reason::ReferenceDisagrees)
+    }
+
+    /// Whether a book is too old to quote on: its connection shows no sign of life, or it does and
+    /// the book is silent for longer than this market is ever quiet.
+    pub(super) fn is_stale(&self, desk: &super::desk::Desk) -> bool {
+        let max_age = self.params.market.max_book_age;
+        let dead = self.now.since(self.venues[desk.venue.index()].market.alive_at) > max_age;
+        dead || (desk.pace.silence(self.now) > max_age && desk.pace.is_mute(self.now))
     }
 
     /// The model's quotes, with the pauses of each side.
@@ -204,7 +212,20 @@ impl Engine {
             // Something of the side stands although not all of it could be sent.
             reason = Reason::Quoting;
         }
+        if reason == Reason::Quoting && self.is_all_in_doubt(id, side) {
+            reason = Reason::OrderUnknown;
+        }
         self.give_reason(id, side, reason, out);
+    }
+
+    /// Whether every quote of a side is of unknown fate: nobody can say that it is shown.
+    fn is_all_in_doubt(&self, id: InstrumentId, side: Side) -> bool {
+        let mut own = self
+            .orders
+            .live(id)
+            .filter(|order| order.new.side == side && order.new.purpose == Purpose::Quote)
+            .peekable();
+        own.peek().is_some() && own.all(|order| matches!(order.phase, Phase::Unknown(_)))
     }
 
     fn carry_out(

@@ -39,6 +39,8 @@ pub(super) struct Venue {
     pub(super) differs: u32,
     /// Open orders there that are not ours.
     pub(super) foreign_orders: usize,
+    /// Open orders of ours there, by the last reading.
+    pub(super) own_orders: usize,
 }
 
 /// An account answer that has not come by then is asked for again.
@@ -62,6 +64,7 @@ impl Venue {
             ask_at: Ts(0),
             differs: 0,
             foreign_orders: 0,
+            own_orders: 0,
         }
     }
 

@@ -580,23 +580,3 @@ fn replies_have_the_documented_fields() {
         }
     });
 }
-
-/// Serves until standard input closes, for the conformance scripts:
-/// `cargo test --test it exchange::serve_for_conformance -- --ignored --nocapture`.
-#[test]
-#[ignore = "a server for other programs, not a test"]
-fn serve_for_conformance() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let exchange = ExchangeServer::start(params(false)).await.unwrap();
-        println!("EVENKEEL_SPOT_REST={}", exchange.spot_rest());
-        println!("EVENKEEL_SPOT_WS={}", exchange.spot_ws());
-        println!("EVENKEEL_SPOT_WS_API={}", exchange.spot_ws_api());
-        println!("EVENKEEL_USDM_REST={}", exchange.usdm_rest());
-        println!("EVENKEEL_USDM_WS={}", exchange.usdm_ws());
-        println!("EVENKEEL_API_KEY={KEY}");
-        println!("EVENKEEL_API_SECRET={SECRET}");
-        let end = tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin()));
-        drop(end.await);
-    });
-}

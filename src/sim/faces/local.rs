@@ -48,6 +48,8 @@ pub struct LocalExchange {
     markets: Vec<(MarketId, bool)>,
     accounts: u32,
     requests: u64,
+    /// New orders asked for, carried out or not.
+    order_requests: u64,
 }
 
 /// What `apiRestrictions` says of a key that may trade and not withdraw.
@@ -97,6 +99,7 @@ impl LocalExchange {
             markets: markets.iter().map(|(id, market, _)| (*id, market.trading)).collect(),
             accounts: u32::try_from(accounts).unwrap_or(u32::MAX),
             requests: 0,
+            order_requests: 0,
         };
         local.advance(now, &mut Outbox::default());
         Ok(local)
@@ -121,6 +124,7 @@ impl LocalExchange {
         let delay = self.faults.latency(kind);
         let signed = request.api_key.is_some();
         let order = request.method != "GET" && request.path.to_ascii_lowercase().contains("order");
+        self.order_requests += u64::from(order && request.method == "POST");
         let fate = self.faults.fate(kind, signed, order);
         let plain = |status: u16, headers: Vec<(&'static str, String)>, body: &str| {
             let answer = HttpAnswer { status, headers, body: body.to_owned() };
@@ -393,6 +397,7 @@ impl LocalExchange {
             .list("accounts", accounts)
             .list("faults", faults)
             .int("requests", self.requests)
+            .int("order_requests", self.order_requests)
             .raw("used_weight", &weights)
             .raw("connections", &connections)
             .end()

@@ -192,6 +192,7 @@ enum Timer {
     ListenKey,
     KeepAlive,
     Subscribe,
+    Echo,
     DeadMan(usize),
     OrderWindow,
     WeightWindow,
@@ -498,6 +499,9 @@ impl Session {
             _ => None,
         };
         if let Some((what, id, slot)) = order {
+            if what != OrderAsk::Query && matches!(fate, Fate::Done(_)) {
+                self.expect_echo(reply.sent_at, now);
+            }
             return self.on_order_reply(what, slot, id, now, fate, out);
         }
         if self.finished {
@@ -561,6 +565,7 @@ impl Session {
             LinkKind::User => {
                 self.user.subscribed = false;
                 self.timers.remove(&Timer::Subscribe);
+                self.timers.remove(&Timer::Echo);
             }
         }
     }
@@ -619,6 +624,10 @@ impl Session {
             Timer::KeepAlive => self.keep_alive(now, out),
             Timer::Subscribe => {
                 self.reconnect(LinkKind::User, now, "no answer to the subscription", out);
+            }
+            Timer::Echo => {
+                let why = "an order was answered, but not told on the user stream";
+                self.reconnect(LinkKind::User, now, why, out);
             }
             Timer::DeadMan(slot) => self.arm(slot, now, out),
             Timer::OrderWindow => {
