@@ -5,6 +5,7 @@ mod config;
 mod engine;
 mod exchange;
 mod live;
+mod loopback;
 mod market;
 mod matching;
 mod shared;
