@@ -226,7 +226,12 @@ impl Group {
         }
     }
 
+    /// It has an instrument to hedge on and is told to.
+    pub(super) fn hedges(&self) -> bool {
+        self.hedger.is_some() && self.hedge_at.is_some()
+    }
+
     fn is_due(&self, now: Ts) -> bool {
-        self.hedger.is_some() && self.hedge_at.is_some() && now >= self.due
+        self.hedges() && now >= self.due
     }
 }

@@ -201,8 +201,11 @@ impl Engine {
             return None;
         }
         let desks = self.desks.iter().filter(|desk| desk.is_quoted()).map(|desk| desk.due);
-        let groups = self.groups.iter().map(|group| group.due);
-        let accounts = self.venues.iter().map(|venue| venue.ask_at);
+        // Only a group that hedges now; another's past due time would wake us every millisecond.
+        let hedging = matches!(self.state, State::Quoting | State::Reducing);
+        let groups =
+            self.groups.iter().filter(|group| hedging && group.hedges()).map(|group| group.due);
+        let accounts = self.venues.iter().filter_map(Venue::account_due);
         let soonest = desks.chain(groups).chain(accounts).chain([self.orders_due]).min();
         // A stale book is noticed, a state moves on and a stop is pressed within this time,
         // whatever else is silent.

@@ -78,9 +78,22 @@ impl Venue {
         self.failed.is_none() && self.market.up && self.user.up && self.clock_offset.is_some()
     }
 
+    /// When its account is to be asked for; `None` while it cannot be.
+    pub(super) fn account_due(&self) -> Option<Ts> {
+        let patience_ends = self.asked_at.map_or(self.ask_at, |at| at + ACCOUNT_PATIENCE);
+        self.is_ready().then_some(self.ask_at.max(patience_ends))
+    }
+
     /// The account as of `since` or later has been read.
     pub(super) fn is_read_since(&self, since: Ts) -> bool {
         self.read_at.is_some_and(|at| at >= since)
+    }
+
+    /// Counts what a fill moved, ahead of the venue's own word on the balance.
+    pub(super) fn moved(&mut self, asset: &Asset, amount: Money) {
+        if let Some((free, _)) = self.balances.get_mut(asset) {
+            *free += amount;
+        }
     }
 
     /// Free and locked of an asset together.

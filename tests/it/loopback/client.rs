@@ -20,6 +20,8 @@ pub struct Client {
     last_turn: Ts,
     /// Steps made, for the bound on them.
     pub steps: u64,
+    /// Those that nothing but time has caused.
+    pub idle_steps: u64,
 }
 
 impl Client {
@@ -38,6 +40,7 @@ impl Client {
             out: Outbox::default(),
             last_turn: Ts::default(),
             steps: 0,
+            idle_steps: 0,
         }
     }
 
@@ -101,6 +104,7 @@ impl Client {
         let mut actions = Vec::new();
         self.engine.step(now, &inbox, &mut actions);
         self.steps += 1;
+        self.idle_steps += u64::from(inbox.is_empty());
         watch(&self.engine, &actions);
         for action in &actions {
             let venue = match action {

@@ -73,6 +73,8 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct Plan {
     pub seed: u64,
+    /// Things go wrong.
+    pub faulty: bool,
     pub layout: Layout,
     /// One way, without jitter.
     pub latency: Span,
@@ -110,6 +112,7 @@ impl Plan {
         ]);
         let mut plan = Plan {
             seed,
+            faulty,
             layout,
             latency: Span(dice.of(&[300_000, 2_000_000, 10_000_000, 60_000_000])),
             jitter: Span(dice.of(&[100_000, 2_000_000, 20_000_000])),

@@ -34,6 +34,8 @@ const SILENT: Span = Span::from_s(10);
 const MOST_REQUESTS: u64 = 60;
 /// Steps a virtual second at most, over ten seconds: each frame, reply and wake-up is one.
 const MOST_STEPS: u64 = 1_500;
+/// Steps a virtual second at most that nothing but time has caused.
+const MOST_IDLE_STEPS: u64 = 60;
 /// Longest that an order may rest while its side is pulled and the network is well.
 const PULLED: Span = Span::from_s(2);
 
@@ -93,7 +95,8 @@ pub struct World {
     next_tick: Ts,
     next_check: Ts,
     requests: u64,
-    counted: (u64, u64, Ts),
+    /// Requests, steps and idle steps at the last check of the pace, and when that was.
+    counted: (u64, u64, u64, Ts),
     pulled_since: BTreeMap<(usize, usize), Ts>,
     ending: Option<Ending>,
 }
@@ -211,7 +214,7 @@ impl World {
             next_tick: EPOCH,
             next_check: EPOCH,
             requests: 0,
-            counted: (0, 0, EPOCH),
+            counted: (0, 0, 0, EPOCH),
             pulled_since: BTreeMap::new(),
             ending: None,
             plan,
@@ -637,12 +640,12 @@ impl World {
         let funds = answer.body.contains("insufficient") || answer.body.contains("-2019");
         let filter = answer.body.contains("Filter failure") || answer.body.contains("-4164");
         let signed = answer.body.contains("-1021") || answer.body.contains("-1022");
-        if (filter || funds || signed) && self.plan.faults.is_empty() {
+        if (filter || funds || signed) && !self.plan.faulty {
             self.watch.problem(now, format!("refused without a fault: {}", answer.body));
         } else if funds {
             self.watch.count("insufficient funds");
         }
-        if answer.status == 429 && self.plan.faults.is_empty() {
+        if answer.status == 429 && !self.plan.faulty {
             self.watch.problem(now, "the venue's rate limit was reached".to_owned());
         }
     }
@@ -704,24 +707,28 @@ impl World {
     }
 
     fn check_pace(&mut self) {
-        let steps = self.client.as_ref().map_or(0, |client| client.steps);
-        let (requests_before, steps_before, since) = self.counted;
+        let (steps, idle) =
+            self.client.as_ref().map_or((0, 0), |client| (client.steps, client.idle_steps));
+        let (requests_before, steps_before, idle_before, since) = self.counted;
         let seconds = u64::try_from(self.now.since(since).ms() / 1_000).unwrap();
-        if seconds < 10 && steps >= steps_before {
+        let same_run = steps >= steps_before;
+        if seconds < 10 && same_run {
             return;
         }
-        if steps >= steps_before {
-            let requests = self.requests - requests_before;
-            let most = MOST_REQUESTS * seconds * self.kinds.len() as u64;
-            if requests > most {
-                self.watch.problem(self.now, format!("{requests} requests in {seconds} s"));
-            }
-            if steps - steps_before > MOST_STEPS * seconds {
-                let steps = steps - steps_before;
-                self.watch.problem(self.now, format!("{steps} steps in {seconds} s"));
+        self.counted = (self.requests, steps, idle, self.now);
+        if !same_run {
+            return;
+        }
+        let venues = self.kinds.len() as u64;
+        for (what, count, most) in [
+            ("requests", self.requests - requests_before, MOST_REQUESTS * venues),
+            ("steps", steps - steps_before, MOST_STEPS),
+            ("steps without news", idle - idle_before, MOST_IDLE_STEPS),
+        ] {
+            if count > most * seconds {
+                self.watch.problem(self.now, format!("{count} {what} in {seconds} s"));
             }
         }
-        self.counted = (self.requests, steps, self.now);
     }
 
     /// A side that is pulled has no order at the exchange for long, once requests get through.
