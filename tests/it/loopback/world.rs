@@ -768,21 +768,35 @@ impl World {
         )
     }
 
+    /// Where the exchange holds something else for us than we think.
+    fn differences(&self) -> Vec<String> {
+        let Some(client) = &self.client else { return Vec::new() };
+        let status = client.engine.status(self.client_now());
+        let pairs = status.instruments.iter().zip(&self.watch.bounds);
+        pairs
+            .map(|(view, bounds)| (view, held(self.exchange.exchange(), bounds)))
+            .filter(|(view, truth)| view.held_base != *truth)
+            .map(|(view, truth)| format!("{} holds {truth}, we {}", view.venue, view.held_base))
+            .collect()
+    }
+
     /// Long after the last fault everything is as if there had been none.
     fn check_healed(&mut self) {
+        for _ in 0..20 {
+            // A fill of the last moment may be on its way.
+            if self.differences().is_empty() {
+                break;
+            }
+            self.until(self.now + Span::from_ms(50));
+        }
         let now = self.now;
+        for text in self.differences() {
+            self.watch.problem(now, text);
+        }
         let Some(client) = &self.client else {
             return self.watch.problem(now, "the process has ended by itself".to_owned());
         };
         let status = client.engine.status(self.client_now());
-        for (view, bounds) in status.instruments.iter().zip(self.watch.bounds.clone()) {
-            let truth = held(self.exchange.exchange(), &bounds);
-            // A fill of the last moment may be on its way.
-            if view.held_base != truth && self.plan.latency < Span::from_ms(5) {
-                let text = format!("{} holds {}, thinks {}", view.venue, truth, view.held_base);
-                self.watch.problem(now, text);
-            }
-        }
         if self.documented_halt() {
             return self.watch.count("documented halt");
         }
