@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::params::Mission;
-use super::venue::ACCOUNT_PATIENCE;
 use crate::domain::{
     AccountSnapshot, Action, HaltCause, InstrumentId, InstrumentKind, Money, NewOrder, Note,
     OpenOrder, OrderId, OrderKind, Purpose, Span, State, VenueId,
@@ -21,9 +20,7 @@ impl Engine {
         // Nothing new leaves at the end, so what is left can be read without any stream.
         let ending = matches!(self.state, State::Stopping | State::Halted);
         for venue in &mut self.venues {
-            let waiting = venue.asked_at.is_some_and(|at| now.since(at) < ACCOUNT_PATIENCE);
-            let readable = venue.is_ready() || (ending && venue.answers());
-            if readable && !waiting && now >= venue.ask_at {
+            if venue.account_due(ending).is_some_and(|due| now >= due) {
                 venue.asked_at = Some(now);
                 venue.ask_at = now + self.params.risk.reconcile_interval;
                 out.push(Action::Reconcile { venue: venue.id });
@@ -39,23 +36,32 @@ impl Engine {
 
     pub(super) fn on_account(&mut self, snapshot: &AccountSnapshot, out: &mut Vec<Action>) {
         let venue = snapshot.venue;
-        for balance in &snapshot.balances {
-            self.venues[venue.index()]
-                .balances
-                .insert(balance.asset.clone(), (balance.free, balance.locked));
+        let first = self.venues[venue.index()].read_at.is_none();
+        // A reading that fills have overtaken tells balances that are no more.
+        let overtaken = snapshot.complete
+            && self.desks.iter().any(|d| d.venue == venue && d.filled_at >= snapshot.as_of);
+        if first || !overtaken {
+            for balance in &snapshot.balances {
+                self.venues[venue.index()]
+                    .balances
+                    .insert(balance.asset.clone(), (balance.free, balance.locked));
+            }
         }
         if !snapshot.complete {
             return;
         }
-        let first = self.venues[venue.index()].read_at.is_none();
         self.venues[venue.index()].asked_at = None;
         if let Some(open) = &snapshot.open_orders {
             self.match_open_orders(venue, open, snapshot, out);
         }
-        if first {
-            self.open_books(snapshot, out);
-        } else {
+        if !first {
             self.compare_positions(snapshot, out);
+        } else if overtaken {
+            // What we hold at the start must be beyond doubt: read again.
+            self.venues[venue.index()].ask_at = self.now + SECOND_LOOK;
+            return;
+        } else {
+            self.open_books(snapshot, out);
         }
         let session = &mut self.venues[venue.index()];
         session.read_at = Some(snapshot.as_of);
@@ -109,7 +115,12 @@ impl Engine {
     fn reported_base(&self, id: InstrumentId, snapshot: &AccountSnapshot) -> Option<Money> {
         let instrument = self.desks[id.index()].listed.as_ref()?;
         Some(match instrument.kind {
-            InstrumentKind::Spot => self.venues[snapshot.venue.index()].total(&instrument.base),
+            InstrumentKind::Spot => snapshot
+                .balances
+                .iter()
+                .filter(|balance| balance.asset == instrument.base)
+                .map(|balance| balance.free + balance.locked)
+                .sum(),
             InstrumentKind::LinearPerpetual => snapshot
                 .positions
                 .iter()

@@ -2,8 +2,9 @@
 
 use super::Engine;
 use crate::domain::{
-    Action, BookLoss, Event, Fill, HaltCause, Instrument, InstrumentId, LinkKind, Liquidity, Note,
-    OrderEvent, OrderId, OrderUpdate, Purpose, Reason, RejectClass, Side, Span, Ts, VenueId,
+    Action, BookLoss, Event, Fill, HaltCause, Instrument, InstrumentId, InstrumentKind, LinkKind,
+    Liquidity, Money, Note, OrderEvent, OrderId, OrderUpdate, Purpose, Reason, RejectClass, Side,
+    Span, Ts, VenueId,
 };
 use crate::orders::{Phase, Step};
 
@@ -132,12 +133,7 @@ impl Engine {
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
 
-    fn on_funding(
-        &mut self,
-        instrument: Option<InstrumentId>,
-        venue: VenueId,
-        amount: crate::domain::Money,
-    ) {
+    fn on_funding(&mut self, instrument: Option<InstrumentId>, venue: VenueId, amount: Money) {
         // Where the venue does not say, a venue with one perpetual of ours leaves no doubt.
         let id = instrument.or_else(|| self.instruments_of(venue).first().copied());
         if let Some(id) = id {
@@ -180,6 +176,7 @@ impl Engine {
         let now = self.now;
         let id = fill.instrument;
         let Some(fee_quote) = self.desks[id.index()].on_fill(fill, now) else { return };
+        self.move_balances(fill);
         let mut purpose = None;
         if let Some(order_id) = fill.order
             && let Some(order) = self.orders.find_mut(id, order_id)
@@ -216,6 +213,21 @@ impl Engine {
         {
             self.halt(trip.cause, &trip.text, out);
         }
+    }
+
+    /// The venue's word on a spot balance comes after the fill that moved it; until then what the
+    /// fill spent is not free for another order.
+    fn move_balances(&mut self, fill: &Fill) {
+        let desk = &self.desks[fill.instrument.index()];
+        let Some(instrument) = desk.listed.as_ref().filter(|i| i.kind == InstrumentKind::Spot)
+        else {
+            return;
+        };
+        let sign = Money::from(fill.side.sign());
+        let venue = &mut self.venues[desk.venue.index()];
+        venue.moved(&instrument.base, sign * instrument.quantity(fill.qty));
+        venue.moved(&instrument.quote, -sign * instrument.notional(fill.px, fill.qty));
+        venue.moved(&fill.fee_asset, -fill.fee);
     }
 
     fn on_order(&mut self, event: &OrderEvent, out: &mut Vec<Action>) {

@@ -44,7 +44,7 @@ pub(super) struct Venue {
 }
 
 /// An account answer that has not come by then is asked for again.
-pub(super) const ACCOUNT_PATIENCE: Span = Span::from_s(5);
+const ACCOUNT_PATIENCE: Span = Span::from_s(5);
 
 impl Venue {
     pub(super) fn new(id: VenueId, params: &VenueParams) -> Venue {
@@ -86,14 +86,24 @@ impl Venue {
         self.failed.is_none() && self.clock_offset.is_some()
     }
 
-    /// When the account is asked for next; not before the patience with the last question ends.
-    pub(super) fn account_due(&self) -> Ts {
-        self.asked_at.map_or(self.ask_at, |asked| self.ask_at.max(asked + ACCOUNT_PATIENCE))
+    /// When its account is to be asked for, not before the patience with the last question ends;
+    /// `None` while it cannot be. At the end it is read without any stream too.
+    pub(super) fn account_due(&self, ending: bool) -> Option<Ts> {
+        let readable = self.is_ready() || (ending && self.answers());
+        let patience_ends = self.asked_at.map_or(self.ask_at, |asked| asked + ACCOUNT_PATIENCE);
+        readable.then_some(self.ask_at.max(patience_ends))
     }
 
     /// The account as of `since` or later has been read.
     pub(super) fn is_read_since(&self, since: Ts) -> bool {
         self.read_at.is_some_and(|at| at >= since)
+    }
+
+    /// Counts what a fill moved, ahead of the venue's own word on the balance.
+    pub(super) fn moved(&mut self, asset: &Asset, amount: Money) {
+        if let Some((free, _)) = self.balances.get_mut(asset) {
+            *free += amount;
+        }
     }
 
     /// Free and locked of an asset together.

@@ -124,6 +124,9 @@ pub struct Order {
     pub trades_due: Option<Ts>,
     /// Amendments made.
     pub amends: u32,
+    /// An earlier run's: which of its fills that run has counted cannot be told, so the account
+    /// reading answers for them, not the trades.
+    pub adopted: bool,
 }
 
 impl Order {
@@ -144,6 +147,7 @@ impl Order {
             ended_at: None,
             trades_due: None,
             amends: 0,
+            adopted: false,
         }
     }
 
@@ -164,6 +168,7 @@ impl Order {
     #[must_use]
     pub fn exposed(&self) -> Qty {
         let total = match (self.phase, self.request) {
+            (Phase::Ended(_), _) if self.adopted => Qty::ZERO,
             (Phase::Ended(_), _) => self.filled,
             (_, Request::Amend { qty, .. }) => self.qty.max(qty),
             _ => self.qty,
@@ -195,7 +200,7 @@ impl Order {
     /// Whether it can be forgotten: over, and every fill has arrived.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        !self.is_live() && self.traded >= self.filled
+        !self.is_live() && (self.adopted || self.traded >= self.filled)
     }
 
     /// Notes that a cancel has been sent.
@@ -246,7 +251,7 @@ impl Order {
 
     fn on_state(&mut self, status: OrderStatus, filled: Qty, qty: Qty, px: Px, now: Ts) -> Step {
         self.filled = self.filled.max(filled);
-        if self.traded < self.filled && self.trades_due.is_none() {
+        if self.traded < self.filled && self.trades_due.is_none() && !self.adopted {
             self.trades_due = Some(now + TRADES_PAUSE);
         }
         if status.is_final() {
@@ -305,7 +310,8 @@ impl Order {
     fn on_change_rejected(&mut self, gone: bool, now: Ts) -> Step {
         let given_up = matches!(self.phase, Phase::Unknown(doubt) if doubt.last_cancel
             && doubt.not_found >= NOT_FOUND_NEEDED);
-        // A refused cancel is still wanted; it waits its turn, or refusals would drive a storm.
+        // A refusal can come as fast as the request went (a blocked venue, a closed port): a
+        // cancel is sent again after a pause, never at once.
         self.request = match self.request {
             Request::Cancel { tries, .. } if self.is_live() => {
                 Request::Cancel { retry_at: now + pause(tries), tries }
@@ -413,9 +419,10 @@ impl Order {
         };
         let by_request = match self.request {
             Request::Idle => None,
-            // One in doubt is asked for first; the cancel follows when it is found.
-            Request::Cancel { .. } if matches!(self.phase, Phase::Unknown(_)) => None,
-            Request::Cancel { retry_at, .. } => self.is_live().then_some(retry_at),
+            // While its fate is unknown it is asked about; the cancel follows what is found.
+            Request::Cancel { retry_at, .. } => {
+                matches!(self.phase, Phase::Sent | Phase::Working).then_some(retry_at)
+            }
             Request::Amend { due, .. } => Some(due),
         };
         by_phase.into_iter().chain(by_request).chain(self.trades_due).min()

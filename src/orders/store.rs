@@ -45,6 +45,7 @@ impl Store {
         order.filled = filled;
         // Its earlier trades belong to the run that made it and are in the position already.
         order.traded = filled;
+        order.adopted = true;
         self.by_instrument[order.new.instrument.index()].insert(order.new.id, order);
     }
 

@@ -7,6 +7,7 @@ mod daemon;
 mod engine;
 mod exchange;
 mod live;
+mod loopback;
 mod market;
 mod matching;
 mod shared;

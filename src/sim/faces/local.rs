@@ -106,6 +106,12 @@ impl LocalExchange {
         Ok(local)
     }
 
+    /// The matching engine behind both venues, to look at.
+    #[must_use]
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
     fn venue(&mut self, kind: VenueKind) -> &mut Venue {
         match kind {
             VenueKind::Spot => &mut self.spot.venue,
