@@ -253,7 +253,7 @@ impl Core {
 
     /// Nanoseconds that the step took.
     fn step(&mut self, events: &[Event]) -> Duration {
-        self.now = self.now + Span::from_ms(1);
+        self.now += Span::from_ms(1);
         let started = Instant::now();
         self.engine.step(self.now, black_box(events), &mut self.actions);
         started.elapsed()
