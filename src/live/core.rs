@@ -223,9 +223,9 @@ impl Driver {
             self.landed(batch.now, landed);
         }
         self.poll_commands(cx);
-        let timer = self.poll_timer(cx, at);
         let pending = batch.heard || !self.inbox.is_empty() || !self.frames.is_empty();
-        if pending || timer { Poll::Ready(batch) } else { Poll::Pending }
+        // What has come due is served in every turn; the timer only ends a wait.
+        if pending || self.poll_timer(cx, at) { Poll::Ready(batch) } else { Poll::Pending }
     }
 
     fn poll_link(&mut self, cx: &mut Context<'_>, venue: usize, link: usize, batch: &mut Batch) {

@@ -57,6 +57,12 @@ impl Sessions {
         self.by_conn.keys().copied().collect()
     }
 
+    /// Whether anybody is subscribed to the account's events.
+    pub(super) fn hears(&self, account: u32) -> bool {
+        let mut sessions = self.by_conn.values();
+        sessions.any(|session| session.subscriptions.values().any(|of| *of == account))
+    }
+
     /// Sends an event to every subscription of the account.
     pub(super) fn tell(&self, account: u32, event: &str, out: &mut Outbox) {
         for (conn, session) in &self.by_conn {
