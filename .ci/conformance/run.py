@@ -1,8 +1,6 @@
-"""Starts the local exchange and runs every conformance script against it.
+"""Starts the local exchange as its users do and runs every conformance script against it.
 
-    python .ci/conformance/run.py BINARY
-
-BINARY is the built `evenkeel`; the exchange runs on `.ci/conformance/exchange.toml`.
+    python .ci/conformance/run.py [the evenkeel binary]
 """
 
 import json
@@ -10,31 +8,25 @@ import os
 import pathlib
 import subprocess
 import sys
-import tomllib
 
 here = pathlib.Path(__file__).parent
-config = here / "exchange.toml"
-account = tomllib.loads(config.read_text())["accounts"][0]
-server = subprocess.Popen([sys.argv[1], "exchange", "--config", str(config), "--json"],
-                          stdout=subprocess.PIPE, text=True)
+binary = sys.argv[1] if len(sys.argv) > 1 else here.parent.parent / "target/release/evenkeel"
+server = subprocess.Popen([binary, "exchange", "--config", here / "exchange.toml", "--json"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+worst = 0
 try:
-    served = json.loads(server.stdout.readline())
-    environment = dict(
-        os.environ,
-        EVENKEEL_SPOT_REST=served["spot_rest"],
-        EVENKEEL_SPOT_WS=served["spot_streams"],
-        EVENKEEL_SPOT_WS_API=served["spot_ws_api"],
-        EVENKEEL_USDM_REST=served["usdm_rest"],
-        EVENKEEL_USDM_WS=served["usdm_streams"],
-        EVENKEEL_API_KEY=account["key"],
-        EVENKEEL_API_SECRET=account["secret"],
-    )
-    worst = 0
-    for script in ("ccxt_rest", "ccxt_streams", "official_spot", "official_usdm"):
-        ended = subprocess.run([sys.executable, str(here / f"{script}.py")], env=environment,
-                               timeout=300, check=False)
-        worst = max(worst, ended.returncode)
+    line = server.stdout.readline()
+    if not line:
+        sys.exit("the exchange ended before it told its addresses")
+    addresses = {f"EVENKEEL_{name.upper()}": url for name, url in json.loads(line).items()}
+    for script in sorted(here.glob("client_*.py")):
+        print(f"-- {script.stem}", flush=True)
+        ended = subprocess.run([sys.executable, script], env=os.environ | addresses, timeout=300,
+                               check=False)
+        worst = max(worst, abs(ended.returncode))
 finally:
     server.terminate()
-    server.wait(timeout=30)
+    if server.wait(timeout=30) != 0:
+        worst = max(worst, 1)
+        print(f"FAIL  the exchange ended with {server.returncode}", flush=True)
 sys.exit(worst)

@@ -5,7 +5,7 @@ use super::params::Mission;
 use super::venue::ACCOUNT_PATIENCE;
 use crate::domain::{
     AccountSnapshot, Action, HaltCause, InstrumentId, InstrumentKind, Money, NewOrder, Note,
-    OpenOrder, OrderId, OrderKind, Purpose, Span, VenueId,
+    OpenOrder, OrderId, OrderKind, Purpose, Span, State, VenueId,
 };
 use crate::orders::Phase;
 
@@ -18,9 +18,12 @@ impl Engine {
     /// Asks for accounts that are due, or whose answer has been out for too long.
     pub(super) fn tend_accounts(&mut self, out: &mut Vec<Action>) {
         let now = self.now;
+        // Nothing new leaves at the end, so what is left can be read without any stream.
+        let ending = matches!(self.state, State::Stopping | State::Halted);
         for venue in &mut self.venues {
             let waiting = venue.asked_at.is_some_and(|at| now.since(at) < ACCOUNT_PATIENCE);
-            if venue.is_ready() && !waiting && now >= venue.ask_at {
+            let readable = venue.is_ready() || (ending && venue.answers());
+            if readable && !waiting && now >= venue.ask_at {
                 venue.asked_at = Some(now);
                 venue.ask_at = now + self.params.risk.reconcile_interval;
                 out.push(Action::Reconcile { venue: venue.id });

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::inventory::{Attribution, Booked, Markouts, Position};
 use crate::market::{
-    Book, Intensity, IntensityParams, Touch, TradeFlow, TradeFlowParams, Volatility,
+    Book, Intensity, IntensityParams, Pace, Touch, TradeFlow, TradeFlowParams, Volatility,
     VolatilityParams,
 };
 use crate::quoting::QuoteNumbers;
@@ -72,57 +72,6 @@ pub struct Tally {
     pub maker_volume_quote: Money,
     /// Volume filled taking, quote.
     pub taker_volume_quote: Money,
-}
-
-/// How often news of a book comes, so that a silence can be told from a quiet market.
-///
-/// A stream can fall mute while its connection answers pings. Whether that is so cannot be seen
-/// from the length of a silence alone: a liquid book changes every 100 ms, an illiquid one once a
-/// minute. The longest gap of the recent past can: gaps are about exponentially distributed, so
-/// the longest of n is ln n times the mean, and one [`Pace::FACTOR`] times as long has a chance of
-/// about n to the minus 4.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
-    told_at: Ts,
-    /// Longest gap, halved with every [`Pace::HALF_LIFE`].
-    longest_s: f64,
-    count: u32,
-}
-
-impl Pace {
-    /// News needed before a silence is judged.
-    const NEEDED: u32 = 50;
-    const FACTOR: f64 = 4.0;
-    const HALF_LIFE: Span = Span::from_s(60);
-
-    /// News has come.
-    pub(super) fn observe(&mut self, now: Ts) {
-        let gap = now.since(self.told_at).seconds();
-        if self.count > 0 {
-            let kept = self.longest_s * (-gap / Self::HALF_LIFE.seconds()).exp2();
-            // A gap that was judged an outage says little of the market, but may have been misjudged.
-            let counted = if self.is_mute(now) { gap.min(2.0 * self.longest_s) } else { gap };
-            self.longest_s = kept.max(counted);
-        }
-        self.told_at = now;
-        self.count = self.count.saturating_add(1);
-    }
-
-    /// Nothing has come for much longer than this market is ever quiet.
-    pub(super) fn is_mute(&self, now: Ts) -> bool {
-        self.count >= Self::NEEDED
-            && now.since(self.told_at).seconds() > Self::FACTOR * self.longest_s
-    }
-
-    /// How long nothing has come.
-    pub(super) fn silence(&self, now: Ts) -> Span {
-        now.since(self.told_at)
-    }
-
-    /// A new stream begins: what was measured is kept, the silence before it is no gap.
-    pub(super) fn restart(&mut self, now: Ts) {
-        self.told_at = now;
-    }
 }
 
 /// One side's quoting state.

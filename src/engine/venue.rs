@@ -78,7 +78,12 @@ impl Venue {
 
     /// Connected, clock known, usable.
     pub(super) fn is_ready(&self) -> bool {
-        self.failed.is_none() && self.market.up && self.user.up && self.clock_offset.is_some()
+        self.answers() && self.market.up && self.user.up
+    }
+
+    /// Requests can be signed and are not refused, whatever the streams do.
+    pub(super) fn answers(&self) -> bool {
+        self.failed.is_none() && self.clock_offset.is_some()
     }
 
     /// When the account is asked for next; not before the patience with the last question ends.

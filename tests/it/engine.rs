@@ -469,6 +469,11 @@ fn a_kill_cancels_everything_and_stays_halted() {
 }
 
 #[test]
+fn a_stop_is_verified_by_requests_alone() {
+    check("severed.txt");
+}
+
+#[test]
 fn what_an_earlier_run_left_is_cancelled_before_the_first_quote() {
     check("leftover.txt");
 }

@@ -7,6 +7,7 @@ use super::faults::{Fate, FaultBoard, FaultKind, FaultRule, VenueKind};
 use super::json::{array, object, quoted};
 use super::request::{Credential, HttpAnswer, HttpRequest, Keyring};
 use super::spot::SpotFace;
+use super::spot::api::{frame_kind, frame_refusal};
 use super::streams::{ConnId, Outbox, Route};
 use super::usdm::UsdmFace;
 use super::venue::{Ctx, Outcome, Venue};
@@ -135,8 +136,7 @@ impl LocalExchange {
                 return plain(502, Vec::new(), "<html><body>502 Bad Gateway</body></html>");
             }
             Fate::Throttled => {
-                let error = ApiError::new(-1003, "Too many requests.").status(429);
-                return plain(429, vec![("retry-after", "1".to_owned())], &error.body());
+                return plain(429, vec![("retry-after", "1".to_owned())], &throttled().body());
             }
             Fate::Normal | Fate::Silence | Fate::UnknownAfterAccept => {}
         }
@@ -144,19 +144,7 @@ impl LocalExchange {
         self.tell(now, out);
         match fate {
             Fate::Silence => Reply { answer: None, delay },
-            Fate::UnknownAfterAccept => {
-                let (code, msg) = match kind {
-                    VenueKind::Spot => (
-                        -1007,
-                        "Timeout waiting for response from backend server. Send status unknown; \
-                         execution status unknown.",
-                    ),
-                    VenueKind::Usdm => {
-                        (-1000, "Unknown error, please check your request or try again later.")
-                    }
-                };
-                plain(503, Vec::new(), &ApiError::new(code, msg).body())
-            }
+            Fate::UnknownAfterAccept => plain(503, Vec::new(), &unknown_fate(kind).body()),
             _ => {
                 let answer = self.venue(kind).answer(now, request.ip, outcome);
                 Reply { answer: Some(answer), delay }
@@ -225,10 +213,7 @@ impl LocalExchange {
     /// Answers a text frame.
     pub fn ws_text(&mut self, now: Ts, conn: ConnId, text: &str, out: &mut Outbox) {
         if self.spot.api.contains(conn) {
-            let LocalExchange { exchange, happened, keyring, spot, .. } = self;
-            let mut ctx = Ctx { now, exchange, happened };
-            spot.api_frame(&mut ctx, keyring, conn, text, out);
-            self.tell(now, out);
+            self.api_text(now, conn, text, out);
             return;
         }
         for hub in [&mut self.spot.venue.hub, &mut self.usdm.venue.hub] {
@@ -242,6 +227,28 @@ impl LocalExchange {
                 return;
             }
         }
+    }
+
+    /// Answers a frame of the WebSocket API, unless a fault takes the answer or the request.
+    fn api_text(&mut self, now: Ts, conn: ConnId, text: &str, out: &mut Outbox) {
+        let (signed, order) = frame_kind(text);
+        let fate = self.faults.fate(VenueKind::Spot, signed, order);
+        if matches!(fate, Fate::Throttled | Fate::Html) {
+            // Gateways speak no HTML here: both are a refusal before anything was done.
+            out.send(conn, frame_refusal(text, &throttled()));
+            return;
+        }
+        let LocalExchange { exchange, happened, keyring, spot, .. } = self;
+        let mut ctx = Ctx { now, exchange, happened };
+        let reply = spot.api_frame(&mut ctx, keyring, conn, text);
+        match (fate, reply) {
+            (Fate::UnknownAfterAccept, Some(_)) => {
+                out.send(conn, frame_refusal(text, &unknown_fate(VenueKind::Spot)));
+            }
+            (Fate::Silence, _) | (_, None) => {}
+            (_, Some(reply)) => out.send(conn, reply),
+        }
+        self.tell(now, out);
     }
 
     /// The connection is gone.
@@ -455,6 +462,23 @@ impl LocalExchange {
             .int("trades", trades.sum::<usize>() as i64)
             .end()
     }
+}
+
+fn throttled() -> ApiError {
+    ApiError::new(-1003, "Too many requests.").status(429)
+}
+
+/// The answer that leaves open whether a request was carried out.
+fn unknown_fate(kind: VenueKind) -> ApiError {
+    let (code, msg) = match kind {
+        VenueKind::Spot => (
+            -1007,
+            "Timeout waiting for response from backend server. Send status unknown; execution \
+             status unknown.",
+        ),
+        VenueKind::Usdm => (-1000, "Unknown error, please check your request or try again later."),
+    };
+    ApiError::new(code, msg).status(503)
 }
 
 fn venue_kind(kind: InstrumentKind) -> VenueKind {

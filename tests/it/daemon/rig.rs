@@ -14,6 +14,7 @@ use evenkeel::sim::faces::LocalParams;
 use evenkeel::sim::faces::request::Credential;
 use evenkeel::sim::flow::FlowParams;
 use evenkeel::sim::{self, AccountParams, MarketParams, Source, Wallet};
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 
 /// Longest wait for anything.
@@ -136,6 +137,25 @@ impl Venue {
         Truth(serde_json::from_str(&self.handle.state()).unwrap())
     }
 
+    /// A spot order of the same account that is not the daemon's: somebody else's, by its name.
+    pub(super) fn foreign_order(&self, name: &str) {
+        let ms = self.truth().0["time_ns"].as_i64().unwrap() / 1_000_000;
+        let payload = format!(
+            "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.001&price=50000.00\
+             &newClientOrderId={name}&timestamp={ms}"
+        );
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(payload.as_bytes());
+        let signature = hex::encode(mac.finalize().into_bytes());
+        let host = &self.addresses()[0];
+        let request = format!(
+            "POST /api/v3/order?{payload}&signature={signature} HTTP/1.1\r\nHost: {host}\r\n\
+             X-MBX-APIKEY: {KEY}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        let (code, body) = ask(host.parse().unwrap(), &request).unwrap();
+        assert_eq!(code, 200, "{body}");
+    }
+
     pub(super) fn until(&self, what: &str, holds: impl Fn(&Truth) -> bool) -> Truth {
         let deadline = clock::instant() + PATIENCE;
         loop {
@@ -227,10 +247,6 @@ impl Home {
         std::fs::write(&config, change(&demo_config(addresses, &dir.path().join("state"))))
             .unwrap();
         Home { dir, config }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.dir.path()
     }
 
     pub(super) fn state(&self) -> PathBuf {
@@ -334,6 +350,13 @@ impl Daemon {
 
     pub(super) fn until_state(&mut self, state: &str) -> Value {
         self.until(state, |status| status["state"] == state)
+    }
+
+    /// It has said this on stdout or stderr.
+    pub(super) fn until_said(&self, words: &str) {
+        until(&format!("{words:?} in\n{}", self.said()), PATIENCE, || {
+            self.said().contains(words).then_some(())
+        });
     }
 
     /// Quoting on both sides of the spot market.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::rig::{Home, Truth, Venue, agree, money};
+use super::rig::{Home, Truth, Venue, agree, edit, money};
 
 fn same(text: &str) -> String {
     text.to_owned()
@@ -139,6 +139,59 @@ fn after_a_crash_leftovers_go_first_and_nothing_is_doubled() {
     agree(&daemon, &venue);
     assert_eq!(daemon.stop().0, 0);
     assert!(venue.truth().is_flat());
+}
+
+#[test]
+fn a_loss_beyond_the_limit_halts_for_good() {
+    let venue = Venue::lively(10);
+    let home = Home::new(&venue, |text| {
+        edit(text, "loss_limit_quote_session = 500", "loss_limit_quote_session = 0.05")
+    });
+    let mut daemon = home.start();
+    // Fees alone lose that much with the first fill.
+    let status = daemon.until_state("HALTED");
+    assert_eq!(status["halt_cause"], "loss_limit", "{status:#}");
+    venue.until("no order", |truth| truth.open_orders().is_empty());
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 4, "{said}");
+    let mut daemon = home.start();
+    let status = daemon.until_state("HALTED");
+    assert_eq!(status["halt_cause"], "loss_limit");
+    let before = venue.truth().order_requests();
+    assert_eq!(daemon.stop().0, 4);
+    assert_eq!(venue.truth().order_requests(), before, "orders while latched");
+    assert!(venue.truth().is_flat());
+}
+
+#[test]
+fn a_stop_is_verified_without_any_stream() {
+    let venue = Venue::lively(9);
+    let home = Home::new(&venue, |text| edit(text, "flatten = true", "flatten = false"));
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    venue.fault(r#"{"kind":"close_links","every_ms":10}"#);
+    daemon.until("no stream", |status| {
+        let links = status["driver"]["links"].as_array().unwrap();
+        links.iter().all(|link| link["open"] == false)
+    });
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+    assert!(venue.truth().open_orders().is_empty(), "{said}");
+}
+
+#[test]
+fn orders_of_others_are_counted_and_left_alone() {
+    let venue = Venue::lively(11);
+    venue.foreign_order("somebodyelses1");
+    let home = Home::new(&venue, same);
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    let status =
+        daemon.until("it to be counted", |status| status["venues"][0]["foreign_orders"] == 1);
+    assert!(!status["orders"].to_string().contains("50000"), "taken for ours: {status:#}");
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(names(&venue.truth()), BTreeSet::from(["somebodyelses1".to_owned()]));
 }
 
 #[test]

@@ -83,15 +83,11 @@ fn pulled_for(status: &Value, reasons: &[&str]) -> bool {
 
 #[test]
 fn a_gap_in_the_book_is_found_and_mended() {
-    let said = through(20, |daemon, venue| {
+    through(20, |daemon, venue| {
         venue.fault(r#"{"kind":"gap","venue":"spot"}"#);
-        daemon.until("the gap to be told", |_| true);
-        let steps = daemon.status().unwrap()["driver"]["steps"].as_u64();
-        daemon
-            .until("a while", |status| status["driver"]["steps"].as_u64() > steps.map(|s| s + 200));
+        daemon.until_said("book_lost");
         daemon.until("a proven book", |status| status["instruments"][0]["book_synced"] == true);
     });
-    assert!(said.contains("book_lost"), "{said}");
 }
 
 #[test]
@@ -200,4 +196,35 @@ fn a_halted_symbol_is_left_alone_until_it_trades_again() {
             pulled_for(status, &["not_trading", "reject_pause", "order_unknown", "book_not_synced"])
         });
     });
+}
+
+#[test]
+fn a_process_that_slept_wakes_to_a_market_of_now() {
+    through(30, |daemon, venue| {
+        daemon.signal("STOP");
+        let wake = venue.truth().0["time_ns"].as_i64().unwrap() + 4_000_000_000;
+        venue.until("a while", |truth| truth.0["time_ns"].as_i64().unwrap() > wake);
+        daemon.signal("CONT");
+        daemon.until_two_sided();
+    });
+}
+
+#[test]
+fn a_venue_in_trouble_at_the_start_is_waited_for() {
+    let venue = Venue::lively(31);
+    for rule in [
+        r#"{"kind":"html_reply","for_ms":1200}"#,
+        r#"{"kind":"latency_ms","add":200,"for_ms":2500}"#,
+        r#"{"kind":"close_links","at_ms":500,"every_ms":400}"#,
+    ] {
+        venue.fault(rule);
+    }
+    let home = Home::new(&venue, attentive);
+    let mut daemon = home.start();
+    daemon.until("an order all the same", |status| {
+        status["session"]["counts"]["orders_sent"].as_u64() > Some(0)
+    });
+    let (code, said) = daemon.stop();
+    assert!([0, 5].contains(&code), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
 }
