@@ -1,5 +1,6 @@
 //! Order events a second through the matcher: a million random placements, cancels and takers.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -67,8 +68,99 @@ fn run(tape: &[Event]) -> Matcher {
     matcher
 }
 
+/// The plainest book that keeps price and time: maps of queues, cancels by looking for them.
+#[derive(Default)]
+struct Twin {
+    sides: [BTreeMap<i64, VecDeque<(u64, i64)>>; 2],
+    resting: BTreeMap<u64, (usize, i64)>,
+}
+
+impl Twin {
+    /// Trades as (maker, quantity), and whether the rest is in the book.
+    fn submit(&mut self, order: &Incoming) -> (Vec<(u64, i64)>, bool) {
+        let (own, other) = (order.side.index(), order.side.opposite().index());
+        let (mut left, mut trades) = (order.qty.0, Vec::new());
+        while left > 0 {
+            let best = match order.side {
+                Side::Buy => self.sides[other].first_entry(),
+                Side::Sell => self.sides[other].last_entry(),
+            };
+            let Some(mut level) = best.filter(|l| order.side.sign() * (order.px.0 - l.key()) >= 0)
+            else {
+                break;
+            };
+            let Some((maker, qty)) = level.get_mut().front_mut() else {
+                level.remove();
+                continue;
+            };
+            let traded = left.min(*qty);
+            trades.push((*maker, traded));
+            left -= traded;
+            *qty -= traded;
+            if *qty == 0 {
+                self.resting.remove(&*maker);
+                level.get_mut().pop_front();
+            }
+            if level.get().is_empty() {
+                level.remove();
+            }
+        }
+        let rests = left > 0 && order.tif == TimeInForce::Gtc;
+        if rests {
+            self.sides[own].entry(order.px.0).or_default().push_back((order.id, left));
+            self.resting.insert(order.id, (own, order.px.0));
+        }
+        (trades, rests)
+    }
+
+    fn cancel(&mut self, id: u64) -> Option<i64> {
+        let (side, px) = self.resting.remove(&id)?;
+        let level = self.sides[side].get_mut(&px)?;
+        let at = level.iter().position(|(other, _)| *other == id)?;
+        let (_, qty) = level.remove(at)?;
+        if level.is_empty() {
+            self.sides[side].remove(&px);
+        }
+        Some(qty)
+    }
+}
+
+/// The matcher and its twin make the same trades, rests and cancels of the whole tape.
+fn agrees_with_its_twin(tape: &[Event]) {
+    let (mut matcher, mut twin) = (Matcher::new(), Twin::default());
+    let mut report = Report::default();
+    let mut handles: Vec<(Handle, u64)> = Vec::new();
+    let mut trades = 0_usize;
+    for event in tape {
+        report.clear();
+        match event {
+            Event::Order(order) => {
+                let end = matcher.submit(*order, &mut report).end;
+                let ours: Vec<(u64, i64)> =
+                    report.matches.iter().map(|m| (m.maker_id, m.qty.0)).collect();
+                let (theirs, rests) = twin.submit(order);
+                assert_eq!(ours, theirs, "order {}", order.id);
+                assert_eq!(matches!(end, End::Rests(_)), rests, "order {}", order.id);
+                trades += ours.len();
+                if let End::Rests(handle) = end {
+                    handles.push((handle, order.id));
+                }
+            }
+            Event::Cancel(back) => {
+                if let Some(index) = handles.len().checked_sub(back + 1) {
+                    let (handle, id) = handles.swap_remove(index);
+                    let ours = matcher.cancel(handle, &mut report).map(|qty| qty.0);
+                    assert_eq!(ours, twin.cancel(id), "cancel of {id}");
+                }
+            }
+        }
+    }
+    println!("{EVENTS} events, {trades} trades: the matcher and its twin agree");
+}
+
 fn matcher(c: &mut Criterion) {
     let tape = tape(1);
+    agrees_with_its_twin(&tape);
     let mut group = c.benchmark_group("matcher");
     group.throughput(Throughput::Elements(EVENTS as u64)).sample_size(10);
     group.bench_function("million-order tape", |b| {
