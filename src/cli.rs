@@ -7,6 +7,7 @@ mod exchange;
 mod journal;
 mod panic;
 mod run;
+mod status;
 mod table;
 
 use std::io::Write;
@@ -79,7 +80,7 @@ enum Command {
     /// Validate a configuration, show what it resolves to and what it would quote
     Check(CheckArgs),
     /// The local exchange alone
-    Exchange(ConfigArg),
+    Exchange(ExchangeArgs),
     /// State, reasons, prices and inventory of a running daemon
     Status(AskArgs),
     /// Working orders of a running daemon
@@ -108,6 +109,17 @@ pub struct ConfigArg {
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+/// Arguments of `exchange`.
+#[derive(Debug, Args)]
+pub struct ExchangeArgs {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print the addresses as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `demo`.
@@ -186,11 +198,11 @@ fn dispatch(command: &Command) -> Exit {
         Command::Demo(args) => demo::demo(args),
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
-        Command::Exchange(args) => exchange::exchange(&args.config),
-        Command::Status(args) => ask::read(args, None),
-        Command::Orders(args) => ask::read(args, Some("orders")),
-        Command::Positions(args) => ask::read(args, Some("instruments")),
-        Command::Ledger(args) => ask::read(args, Some("session")),
+        Command::Exchange(args) => exchange::exchange(args),
+        Command::Status(args) => ask::read(args, None, status::status),
+        Command::Orders(args) => ask::read(args, Some("orders"), status::orders),
+        Command::Positions(args) => ask::read(args, Some("instruments"), status::positions),
+        Command::Ledger(args) => ask::read(args, Some("session"), status::ledger),
         Command::Pause(args) => ask::act(args, "pause", String::new()),
         Command::Resume(args) => ask::act(args, "resume", String::new()),
         Command::Reload(args) => ask::act(args, "reload", String::new()),

@@ -229,8 +229,8 @@ impl fmt::Display for SessionReport {
             longest.ms()
         )?;
         match self.order_to_trade_ratio {
-            Some(ratio) => writeln!(f, "  messages per fill {ratio:.1}"),
-            None => writeln!(f, "  messages per fill: no fill"),
+            Some(ratio) => writeln!(f, "  messages per fill (order-to-trade ratio) {ratio:.1}"),
+            None => writeln!(f, "  messages per fill (order-to-trade ratio): no fill"),
         }
     }
 }
@@ -262,7 +262,7 @@ impl fmt::Display for InstrumentReport {
         )?;
         writeln!(
             f,
-            "    position {}; distance from target: most {}, mean {}",
+            "    position {}; distance from target: most {}, time-weighted mean {}",
             self.position_base.normalize(),
             self.max_inventory_base.normalize(),
             self.mean_inventory_base.round_dp(8).normalize()
@@ -286,7 +286,7 @@ fn words(ending: &Ending) -> String {
         Ending::SafetyHaltFlat { text } => format!("halted for safety, flat: {text}"),
         Ending::MaybeLeft { text } => format!("ORDERS OR POSITIONS MAY BE LEFT: {text}"),
         Ending::Refused { text } => format!("refused by a venue: {text}"),
-        Ending::Misconfigured { text } => format!("the venue has no such thing: {text}"),
+        Ending::Misconfigured { text } => format!("did not start: {text}"),
     }
 }
 

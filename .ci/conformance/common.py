@@ -1,8 +1,7 @@
 """What every conformance script shares: where the exchange is, and counting checks.
 
-The addresses and the key come from the environment (EVENKEEL_SPOT_REST, EVENKEEL_SPOT_WS,
-EVENKEEL_SPOT_WS_API, EVENKEEL_USDM_REST, EVENKEEL_USDM_WS, EVENKEEL_API_KEY, EVENKEEL_API_SECRET),
-as `serve_for_conformance` prints them.
+The addresses come from the environment (EVENKEEL_SPOT_REST, EVENKEEL_SPOT_STREAMS,
+EVENKEEL_SPOT_WS_API, EVENKEEL_USDM_REST, EVENKEEL_USDM_STREAMS) as `run.py` sets them.
 """
 
 import os
@@ -10,12 +9,13 @@ import sys
 import traceback
 
 SPOT_REST = os.environ["EVENKEEL_SPOT_REST"]
-SPOT_WS = os.environ["EVENKEEL_SPOT_WS"]
+SPOT_WS = os.environ["EVENKEEL_SPOT_STREAMS"]
 SPOT_WS_API = os.environ["EVENKEEL_SPOT_WS_API"]
 USDM_REST = os.environ["EVENKEEL_USDM_REST"]
-USDM_WS = os.environ["EVENKEEL_USDM_WS"]
-KEY = os.environ["EVENKEEL_API_KEY"]
-SECRET = os.environ["EVENKEEL_API_SECRET"]
+USDM_WS = os.environ["EVENKEEL_USDM_STREAMS"]
+# The accounts of exchange.toml: the second is somebody else, who trades against the first.
+KEY, SECRET = "toy-key-of-the-first", "toy-secret-of-the-first"
+OTHER_KEY, OTHER_SECRET = "toy-key-of-the-second", "toy-secret-of-the-second"
 
 passed, failed = 0, 0
 

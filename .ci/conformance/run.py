@@ -1,38 +1,32 @@
-"""Starts the local exchange and runs every conformance script against it.
+"""Starts the local exchange as its users do and runs every conformance script against it.
 
-    python .ci/conformance/run.py [command that prints EVENKEEL_…=… lines and serves until its
-                                   standard input closes]
-
-Without a command, the test hook of the repository is used.
+    python .ci/conformance/run.py [the evenkeel binary]
 """
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
 
 here = pathlib.Path(__file__).parent
-command = sys.argv[1:] or [
-    "cargo", "test", "--test", "it", "exchange::serve_for_conformance", "--",
-    "--ignored", "--nocapture",
-]
-server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                          cwd=here.parent.parent)
-environment = dict(os.environ)
-for line in server.stdout:
-    name, _, value = line.strip().partition("=")
-    if name.startswith("EVENKEEL_"):
-        environment[name] = value
-    if name == "EVENKEEL_API_SECRET":
-        break
-else:
-    sys.exit("the exchange ended before it told its addresses")
-
+binary = sys.argv[1] if len(sys.argv) > 1 else here.parent.parent / "target/release/evenkeel"
+server = subprocess.Popen([binary, "exchange", "--config", here / "exchange.toml", "--json"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 worst = 0
-for script in ("ccxt_rest", "ccxt_streams", "official_spot", "official_usdm"):
-    ended = subprocess.run([sys.executable, str(here / f"{script}.py")], env=environment,
-                           timeout=300, check=False)
-    worst = max(worst, ended.returncode)
-server.stdin.close()
-server.wait(timeout=30)
+try:
+    line = server.stdout.readline()
+    if not line:
+        sys.exit("the exchange ended before it told its addresses")
+    addresses = {f"EVENKEEL_{name.upper()}": url for name, url in json.loads(line).items()}
+    for script in sorted(here.glob("client_*.py")):
+        print(f"-- {script.stem}", flush=True)
+        ended = subprocess.run([sys.executable, script], env=os.environ | addresses, timeout=300,
+                               check=False)
+        worst = max(worst, abs(ended.returncode))
+finally:
+    server.terminate()
+    if server.wait(timeout=30) != 0:
+        worst = max(worst, 1)
+        print(f"FAIL  the exchange ended with {server.returncode}", flush=True)
 sys.exit(worst)

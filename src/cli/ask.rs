@@ -19,8 +19,8 @@ struct Daemon {
     token: Option<SecretString>,
 }
 
-/// The daemon's whole status, or the part of it under `key`.
-pub(super) fn read(args: &AskArgs, key: Option<&str>) -> Exit {
+/// The daemon's whole status, or the part of it under `key`; a table of it for people.
+pub(super) fn read(args: &AskArgs, key: Option<&str>, table: fn(&Value) -> String) -> Exit {
     let value = match answer(args, reqwest::Method::GET, "status", String::new()) {
         Ok(value) => value,
         Err(exit) => return exit,
@@ -30,7 +30,12 @@ pub(super) fn read(args: &AskArgs, key: Option<&str>) -> Exit {
         None => Some(&value),
     };
     match part {
-        Some(part) => show(part, args.json),
+        Some(part) if args.json => show(part, true),
+        // A table for people may say more than the part: the state beside it, for one.
+        Some(_) => {
+            say(&table(&value));
+            Exit::Clean
+        }
         None => {
             let key = key.unwrap_or_default();
             complain(

@@ -1,16 +1,19 @@
 //! `check`: is the configuration sound, what does it resolve to, what would be quoted?
 
+use std::time::Duration;
+
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::config::{
-    InstrumentSettings, Loaded, Resolved, Role, Settings, VenueKind, read_secrets,
+    InstrumentSettings, Loaded, Resolved, Role, Secrets, Settings, Target, VenueKind, read_secrets,
 };
 use crate::domain::{
-    Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, Side, VenueId,
+    Asset, Control, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, Side, VenueId,
 };
+use crate::engine::{Ending, Mission, Status};
 use crate::quoting;
 
-use super::{CheckArgs, Exit, complain, say, table};
+use super::{CheckArgs, Exit, complain, panic, run, say, table};
 
 /// Everything that can be known without the network; `--online` asks the venues too.
 pub(super) fn check(args: &CheckArgs) -> Exit {
@@ -21,6 +24,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     say(&settings_text(&loaded));
     say(&quotes_text(&loaded.settings, args.price));
     match read_secrets(&loaded.settings) {
+        Ok(secrets) if args.online => online(&loaded.settings, &secrets),
         Ok(_) => {
             say(&format!("{}: sound; all keys are at hand\n", loaded.file));
             Exit::Clean
@@ -30,6 +34,83 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
             complain(&error, Exit::Keys)
         }
     }
+}
+
+/// How long the venues may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Connects as the daemon would, reads clock, listings, fees, account and streams, and changes
+/// nothing.
+fn online(settings: &Settings, secrets: &Secrets) -> Exit {
+    let (live, handle) = match panic::bare(settings, secrets, Mission::Observe) {
+        Ok(bare) => bare,
+        Err(error) => return run::failed(&error),
+    };
+    let watch = handle.clone();
+    let timer = std::thread::Builder::new().name("patience".to_owned()).spawn(move || {
+        std::thread::park_timeout(PATIENCE);
+        // An engine that has ended by itself is past being stopped.
+        drop(watch.send(Control::Stop));
+    });
+    let ending = match live.run() {
+        Ok(ending) => ending,
+        Err(error) => return run::failed(&error),
+    };
+    if let Ok(timer) = timer {
+        timer.thread().unpark();
+    }
+    if let Some(last) = handle.snapshot() {
+        say(&venues_text(&last.engine));
+    }
+    match ending {
+        Ending::FlatAndClean => {
+            say("online: sound; every venue answers as configured\n");
+            Exit::Clean
+        }
+        Ending::MaybeLeft { text } => complain(&format!("online: {text}"), Exit::Failed),
+        other => run::exit_of(&other),
+    }
+}
+
+/// What the venues have said.
+fn venues_text(status: &Status) -> String {
+    let mut text = String::new();
+    let yes = |known: bool| if known { "yes" } else { "no" }.to_owned();
+    let or = |value: Option<String>| value.unwrap_or_else(|| "not told".to_owned());
+    let mut rows = vec![
+        ["venue", "clock_offset_ms", "market_stream", "user_stream", "own_orders", "others_orders"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for venue in &status.venues {
+        rows.push(vec![
+            venue.name.clone(),
+            or(venue.clock_offset_ms.map(|ms| ms.to_string())),
+            yes(venue.market_up),
+            yes(venue.user_up),
+            venue.own_orders.to_string(),
+            venue.foreign_orders.to_string(),
+        ]);
+    }
+    table::columns(&rows, 0, &mut text);
+    text.push('\n');
+    let head = ["instrument", "tick", "lot", "least_quote", "maker_fee", "taker_fee", "held_base"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let show = |value: Option<Money>| or(value.map(|value| value.normalize().to_string()));
+    for own in &status.instruments {
+        rows.push(vec![
+            format!("{}:{}", own.venue, own.symbol),
+            show(own.tick_size),
+            show(own.lot_size),
+            show(own.min_notional_quote),
+            show(own.maker_fee),
+            show(own.taker_fee),
+            own.held_base.normalize().to_string(),
+        ]);
+    }
+    table::columns(&rows, 0, &mut text);
+    text.push('\n');
+    text
 }
 
 /// Every setting as it took effect; the unit is in its name.
@@ -105,7 +186,7 @@ fn row(
             maker_fee_bps: 0.0,
         },
     );
-    let mut cells = vec![(instrument.inventory_target_base + from_target).normalize().to_string()];
+    let mut cells = vec![inventory(instrument.inventory_target_base, from_target)];
     for side in &decision.quotes.sides {
         match side.levels.first() {
             Some(best) => {
@@ -121,6 +202,15 @@ fn row(
     let counts = decision.quotes.sides.map(|side| side.levels.len().to_string());
     cells.push(counts.join("/"));
     cells
+}
+
+/// An inventory of the table: absolute where the target is a number, relative where it is not
+/// known before the account is.
+fn inventory(target: Target, from_target: Money) -> String {
+    match target {
+        Target::Base(target) => (target + from_target).normalize().to_string(),
+        Target::AsFound => format!("found {:+}", from_target.normalize()),
+    }
 }
 
 /// An instrument with usual scales, for the time before a venue has listed the real one.

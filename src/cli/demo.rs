@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{DemoArgs, Exit, complain, exchange, run, runtime, say};
 use crate::config::{
-    ExchangeSettings, Loaded, MarketSource, Role, Settings, VenueKind, read_secrets,
+    ExchangeSettings, Loaded, MarketSource, Role, Settings, Target, VenueKind, read_secrets,
 };
 use crate::domain::{Control, InstrumentKind, Money, State};
 use crate::live::exchange::{ExchangeHandle, Recording, identify};
@@ -46,7 +46,8 @@ fn play(args: &DemoArgs, daemon: &mut Loaded<Settings>, local: &ExchangeSettings
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    if let Err(text) = crate::telemetry::init(Some(false), daemon.settings.log.level) {
+    // The status line tells the story; the log adds only what is wrong.
+    if let Err(text) = crate::telemetry::init(Some(false), tracing::Level::WARN) {
         return complain(&text, Exit::Bug);
     }
     let served = match runtime.block_on(exchange::start(local)) {
@@ -255,10 +256,12 @@ fn replay(
         .iter()
         .find(|(own, _)| own.kind == InstrumentKind::Spot)
         .map_or(DEMO_PRICE, |(own, _)| own.price);
-    let scale = Money::try_from(DEMO_PRICE / price).unwrap_or(Money::ONE);
+    let same_asset = spot.base == DEMO_BASE;
+    let scale = if same_asset { 1.0 } else { DEMO_PRICE / price };
+    let scale = Money::try_from(scale).unwrap_or(Money::ONE);
     let (symbol, base, lot) = (spot.symbol.clone(), spot.base.clone(), spot.lot_size);
     for account in &mut exchange.accounts {
-        for (asset, amount) in account.spot.iter_mut().filter(|(asset, _)| asset == "BTC") {
+        for (asset, amount) in account.spot.iter_mut().filter(|(asset, _)| asset == DEMO_BASE) {
             asset.clone_from(&base);
             *amount = in_lots(*amount * scale, lot);
         }
@@ -272,7 +275,8 @@ fn replay(
     Ok(())
 }
 
-/// Price of the asset that config/demo.toml is written for.
+/// The asset that config/demo.toml is written for, and its price there.
+const DEMO_BASE: &str = "BTC";
 const DEMO_PRICE: f64 = 60_000.0;
 
 fn in_lots(amount: Money, lot: Money) -> Money {
@@ -283,7 +287,9 @@ fn scale_settings(settings: &mut Settings, symbol: &str, scale: Money, lot: Mone
     let scaled = |amount: &mut Money| *amount = in_lots(*amount * scale, lot);
     for own in &mut settings.instruments {
         symbol.clone_into(&mut own.symbol);
-        scaled(&mut own.inventory_target_base);
+        if let Target::Base(target) = &mut own.inventory_target_base {
+            scaled(target);
+        }
         scaled(&mut own.inventory_limit_base);
         own.max_order_base.iter_mut().for_each(scaled);
     }

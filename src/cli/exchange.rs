@@ -1,11 +1,9 @@
 //! `exchange`: the local exchange alone.
 
-use std::path::Path;
-
 use rust_decimal::prelude::ToPrimitive;
 use secrecy::ExposeSecret;
 
-use super::{Exit, complain, runtime, say};
+use super::{ExchangeArgs, Exit, complain, runtime, say};
 use crate::config::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource, VenueKind,
     load_exchange,
@@ -27,8 +25,8 @@ const HISTORY: usize = 100_000;
 const MEASURED_PRICE: f64 = 60_000.0;
 
 /// Serve the local exchange until a signal.
-pub(super) fn exchange(path: &Path) -> Exit {
-    let settings = match load_exchange(path) {
+pub(super) fn exchange(args: &ExchangeArgs) -> Exit {
+    let settings = match load_exchange(&args.config) {
         Ok(loaded) => loaded.settings,
         Err(error) => return complain(&error, Exit::Config),
     };
@@ -39,17 +37,7 @@ pub(super) fn exchange(path: &Path) -> Exit {
     runtime.block_on(async {
         match start(&settings).await {
             Ok(handle) => {
-                say(&format!(
-                    "local exchange\n  spot REST        {}\n  spot streams     {}\n  spot WS API      \
-                     {}\n  USD-M REST       {}\n  USD-M streams    {}\n  state, faults    \
-                     {}/evenkeel/state, /evenkeel/faults\nCtrl-C ends it\n",
-                    handle.spot_rest(),
-                    handle.spot_ws(),
-                    handle.spot_ws_api(),
-                    handle.usdm_rest(),
-                    handle.usdm_ws(),
-                    handle.spot_rest(),
-                ));
+                say(&addresses(&handle, args.json));
                 until_signal().await;
                 handle.shutdown();
                 Exit::Clean
@@ -57,6 +45,29 @@ pub(super) fn exchange(path: &Path) -> Exit {
             Err(text) => complain(&text, Exit::Config),
         }
     })
+}
+
+/// Where it answers, for people or as one line of JSON.
+fn addresses(handle: &ExchangeHandle, json: bool) -> String {
+    let rows = [
+        ("spot_rest", handle.spot_rest()),
+        ("spot_streams", handle.spot_ws()),
+        ("spot_ws_api", handle.spot_ws_api()),
+        ("usdm_rest", handle.usdm_rest()),
+        ("usdm_streams", handle.usdm_ws()),
+        ("state", format!("{}/evenkeel/state", handle.spot_rest())),
+        ("faults", format!("{}/evenkeel/faults", handle.spot_rest())),
+    ];
+    if json {
+        let object: serde_json::Map<String, serde_json::Value> =
+            rows.into_iter().map(|(name, url)| (name.to_owned(), url.into())).collect();
+        return format!("{}\n", serde_json::Value::Object(object));
+    }
+    let mut text = "local exchange; Ctrl-C ends it\n".to_owned();
+    for (name, url) in rows {
+        text.push_str(&format!("  {name:<12}  {url}\n"));
+    }
+    text
 }
 
 async fn until_signal() {

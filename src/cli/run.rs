@@ -90,6 +90,7 @@ pub(super) fn assemble(
     let environment = &settings.environment;
     let state = StateDir::open(&environment.state_dir, &secrets.account(environment.mode))?;
     let epoch = state.next_epoch()?;
+    let targets = state.targets()?;
     let latch = state.latch()?.map(|latch| (latch.cause, latch.text));
     let token = match &secrets.http_token {
         Some(token) => token.clone(),
@@ -120,7 +121,12 @@ pub(super) fn assemble(
         .register(&mut params.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     let mut telemetry = Telemetry::new(Names::new(names, &instruments), metrics);
     let notes: live::NoteSink = Box::new(move |now, note| telemetry.note(now, note));
-    let engine = Engine::new(settings.engine_params(epoch, latch));
+    let mut engine = settings.engine_params(epoch, latch);
+    for (own, (venue, symbol)) in engine.instruments.iter_mut().zip(&instruments) {
+        let name = format!("{}:{symbol}", settings.venues[venue.index()].name);
+        own.inventory_target_base = own.inventory_target_base.or(targets.get(&name).copied());
+    }
+    let engine = Engine::new(engine);
     let (live, handle) = Live::new(params, engine, settings.protocols(secrets), notes)?;
     if let Some(address) = handle.address() {
         tracing::info!(event = "listening", address = %address, "status at http://{address}/status");

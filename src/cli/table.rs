@@ -54,7 +54,7 @@ fn is_plain(value: &Value) -> bool {
 }
 
 /// A value without quotes. Control characters of a remote answer never reach the terminal.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.chars().filter(|c| !c.is_control()).collect(),

@@ -11,7 +11,7 @@ use super::reader::Table;
 use super::secrets::{KeySource, SecretPlace, SecretSource};
 use super::settings::{
     Environment, Hedge, Http, InstrumentSettings, Log, LogFormat, Market, Mode, Reference, Risk,
-    Role, Settings, Shutdown, Venue, VenueKind,
+    Role, Settings, Shutdown, Target, Venue, VenueKind,
 };
 
 /// The words that switch production on. Long on purpose: nobody types them by accident.
@@ -238,9 +238,12 @@ fn instrument(table: &Table<'_>, venues: &[Venue]) -> InstrumentSettings {
             format!("is {symbol:?}; allowed are upper-case letters and digits, such as BTCUSDT"),
         );
     }
-    let target = table.or("inventory_target_base", Money::ZERO);
+    let target = table.or("inventory_target_base", Target::Base(Money::ZERO));
     let is_spot = venue.is_some_and(|index| venues[index].kind == VenueKind::BinanceSpot);
-    if is_spot && target < Money::ZERO {
+    if is_spot
+        && let Target::Base(target) = target
+        && target < Money::ZERO
+    {
         table.problem(
             "inventory_target_base",
             format!("is {target}; a spot balance cannot be below zero"),

@@ -11,7 +11,7 @@ use crate::venues::{Protocol, binance};
 
 use super::secrets::Secrets;
 use super::settings::{
-    InstrumentSettings, InventoryRisk, LevelSize, Model, Quoting, Role, Settings, VenueKind,
+    InstrumentSettings, InventoryRisk, LevelSize, Model, Quoting, Role, Settings, Target, VenueKind,
 };
 
 /// Stands for "no limit of its own" where the quote-unit limit decides.
@@ -26,6 +26,7 @@ impl Settings {
         let (order_arrival_per_s, order_arrival_decay_per_bps) =
             quoting.intensity().unwrap_or(defaults);
         engine::Params {
+            mission: engine::Mission::Trade,
             epoch,
             venues: self.venue_params(),
             instruments: self.instruments.iter().map(|i| self.instrument_params(i)).collect(),
@@ -87,7 +88,10 @@ impl Settings {
                 Role::Quote => engine::Role::Quote,
                 Role::Hedge => engine::Role::Hedge,
             },
-            inventory_target_base: instrument.inventory_target_base,
+            inventory_target_base: match instrument.inventory_target_base {
+                Target::Base(base) => Some(base),
+                Target::AsFound => None,
+            },
             limits: Limits {
                 max_order_base: instrument.max_order_base.unwrap_or(Money::from(UNLIMITED_BASE)),
                 max_order_quote: instrument.max_order_quote,

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::settings::{AS_FOUND, Target};
 use crate::domain::{Money, Span};
 
 /// One thing that is wrong with a file.
@@ -79,6 +80,17 @@ pub(super) trait Value: Sized + Clone + fmt::Display {
     /// What to call the type in a message.
     const KIND: &'static str;
     fn from_toml(value: &DeValue<'_>) -> Option<Self>;
+}
+
+impl Value for Target {
+    const KIND: &'static str = "a number, or \"as_found\"";
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Target> {
+        match value.as_str() {
+            Some(text) if text == AS_FOUND => Some(Target::AsFound),
+            _ => Decimal::from_toml(value).map(Target::Base),
+        }
+    }
 }
 
 impl Value for Decimal {

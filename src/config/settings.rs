@@ -3,6 +3,7 @@
 //! Words are the field's (half-spread, skew, collar); every amount that is money is exact, every
 //! model number is a float, every time is a [`Span`].
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -103,6 +104,27 @@ pub enum Role {
     Hedge,
 }
 
+/// The holding that counts as flat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// That much, base units.
+    Base(Money),
+    /// Whatever the account held when the state directory was first used; remembered there.
+    AsFound,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Base(base) => base.fmt(f),
+            Target::AsFound => f.write_str(AS_FOUND),
+        }
+    }
+}
+
+/// How the file spells [`Target::AsFound`].
+pub const AS_FOUND: &str = "as_found";
+
 /// `[[instruments]]`: what is traded, and how much of it at most.
 #[derive(Clone, Debug)]
 pub struct InstrumentSettings {
@@ -113,7 +135,7 @@ pub struct InstrumentSettings {
     /// What it is for.
     pub role: Role,
     /// The inventory we want to hold, base units; on spot of the balance.
-    pub inventory_target_base: Money,
+    pub inventory_target_base: Target,
     /// How far inventory may be from its target, working orders included, base units.
     pub inventory_limit_base: Money,
     /// Largest single order, base units; `None` leaves it to `max_order_quote`.

@@ -452,3 +452,30 @@ pub enum Event {
     /// A command.
     Control(Control),
 }
+
+impl Event {
+    /// Public news of a market: a book, a trade, a price. Everything else concerns us.
+    #[must_use]
+    pub fn is_market_data(&self) -> bool {
+        match self {
+            Event::Book(_)
+            | Event::BookLost { .. }
+            | Event::Ticker(_)
+            | Event::Trade(_)
+            | Event::Mark(_) => true,
+            Event::Listed(_)
+            | Event::Fees { .. }
+            | Event::Funding { .. }
+            | Event::Order(_)
+            | Event::Fill(_)
+            | Event::Account(_)
+            | Event::Link { .. }
+            | Event::Alive { .. }
+            | Event::Budget { .. }
+            | Event::Clock { .. }
+            | Event::VenueFailed { .. }
+            | Event::Garbled { .. }
+            | Event::Control(_) => false,
+        }
+    }
+}

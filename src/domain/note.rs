@@ -142,14 +142,14 @@ pub enum Reason {
     Throttled,
     /// The quote would stand too far from the reference.
     PriceCollar,
-    /// The expected adverse move is more than the quote earns.
-    Toxic,
     /// A pause after a fill.
     PostFillPause,
     /// A pause after refusals.
     RejectPause,
-    /// An order on this side is of unknown fate.
+    /// Every order on this side is of unknown fate.
     OrderUnknown,
+    /// An order of ours on the other side, perhaps of unknown fate, stands where this one would.
+    OwnOrderInTheWay,
     /// The clock is too far from the venue's.
     ClockSkew,
     /// Paused by the operator.
@@ -188,10 +188,10 @@ impl Reason {
             Reason::Budget => "budget",
             Reason::Throttled => "throttled",
             Reason::PriceCollar => "price_collar",
-            Reason::Toxic => "toxic",
             Reason::PostFillPause => "post_fill_pause",
             Reason::RejectPause => "reject_pause",
             Reason::OrderUnknown => "order_unknown",
+            Reason::OwnOrderInTheWay => "own_order_in_the_way",
             Reason::ClockSkew => "clock_skew",
             Reason::Paused => "paused",
             Reason::Reducing => "reducing",
@@ -218,6 +218,15 @@ pub enum Note {
     Listed {
         /// As it is now.
         instrument: Box<Instrument>,
+    },
+    /// The holding that counts as flat was taken from the account; it is remembered.
+    TargetTaken {
+        /// Where.
+        instrument: InstrumentId,
+        /// `venue:SYMBOL`, under which it is remembered.
+        name: String,
+        /// The holding, base.
+        base: Money,
     },
     /// A side began or ceased to quote, or the reason changed.
     SideReason {

@@ -1,9 +1,11 @@
 //! Our ledger against the venue's: open orders, balances, positions.
 
 use super::Engine;
+use super::params::Mission;
+use super::venue::ACCOUNT_PATIENCE;
 use crate::domain::{
     AccountSnapshot, Action, HaltCause, InstrumentId, InstrumentKind, Money, NewOrder, Note,
-    OpenOrder, OrderId, OrderKind, Purpose, Span, VenueId,
+    OpenOrder, OrderId, OrderKind, Purpose, Span, State, VenueId,
 };
 use crate::orders::Phase;
 
@@ -16,8 +18,12 @@ impl Engine {
     /// Asks for accounts that are due, or whose answer has been out for too long.
     pub(super) fn tend_accounts(&mut self, out: &mut Vec<Action>) {
         let now = self.now;
+        // Nothing new leaves at the end, so what is left can be read without any stream.
+        let ending = matches!(self.state, State::Stopping | State::Halted);
         for venue in &mut self.venues {
-            if venue.account_due().is_some_and(|due| now >= due) {
+            let waiting = venue.asked_at.is_some_and(|at| now.since(at) < ACCOUNT_PATIENCE);
+            let readable = venue.is_ready() || (ending && venue.answers());
+            if readable && !waiting && now >= venue.ask_at {
                 venue.asked_at = Some(now);
                 venue.ask_at = now + self.params.risk.reconcile_interval;
                 out.push(Action::Reconcile { venue: venue.id });
@@ -68,10 +74,44 @@ impl Engine {
     fn open_books(&mut self, snapshot: &AccountSnapshot, out: &mut Vec<Action>) {
         for id in self.instruments_of(snapshot.venue) {
             if let Some(held) = self.reported_base(id, snapshot) {
-                self.desks[id.index()].open_with(held, self.now);
+                self.open_desk(id, held, out);
+                self.agenda.set_profit(id, self.desks[id.index()].profit_quote());
             }
         }
         self.note_reconciled(snapshot.venue, out);
+    }
+
+    fn open_desk(&mut self, id: InstrumentId, held: Money, out: &mut Vec<Action>) {
+        let desk = &mut self.desks[id.index()];
+        let found = desk.target_base.is_none();
+        desk.open_with(held, self.now);
+        if found {
+            let venue = &self.venues[desk.venue.index()].name;
+            out.push(Action::Note(Note::TargetTaken {
+                instrument: id,
+                name: format!("{venue}:{}", desk.params.symbol),
+                base: held,
+            }));
+        }
+    }
+
+    /// A holding farther from its target than the limit allows is not ours to trade away: an
+    /// account that was already in use, or a target that was never set. In words, if there is one.
+    pub(super) fn misplaced_target(&self) -> Option<String> {
+        self.desks.iter().find_map(|desk| {
+            let (off, limit) = (desk.off_target_base(), desk.params.limits.inventory_limit_base);
+            // Fees taken in base and a hedge that overshot by a lot are no reason to refuse.
+            (off.abs() > limit + limit).then(|| {
+                format!(
+                    "{}:{} holds {}, which is {off} from inventory_target_base; \
+                     inventory_limit_base allows {limit}. Set inventory_target_base to what counts \
+                     as flat, or to \"as_found\"",
+                    self.venues[desk.venue.index()].name,
+                    desk.params.symbol,
+                    desk.held_base.normalize(),
+                )
+            })
+        })
     }
 
     /// Quantity in base that the snapshot reports for an instrument.
@@ -143,7 +183,12 @@ impl Engine {
         snapshot: &AccountSnapshot,
         out: &mut Vec<Action>,
     ) {
-        self.venues[venue.index()].foreign_orders = open.iter().filter(|o| o.id.is_none()).count();
+        let session = &mut self.venues[venue.index()];
+        session.foreign_orders = open.iter().filter(|o| o.id.is_none()).count();
+        session.own_orders = open.len() - session.foreign_orders;
+        if self.params.mission == Mission::Observe {
+            return;
+        }
         for listed in open {
             if let Some(id) = listed.id
                 && self.orders.find(listed.instrument, id).is_none()

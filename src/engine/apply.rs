@@ -6,7 +6,7 @@ use crate::domain::{
     Liquidity, Money, Note, OrderEvent, OrderId, OrderUpdate, Purpose, Reason, RejectClass, Side,
     Span, Ts, VenueId,
 };
-use crate::orders::Step;
+use crate::orders::{Phase, Step};
 
 /// Pause of a side after a post-only refusal; doubles with every refusal in a row.
 const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
@@ -97,7 +97,7 @@ impl Engine {
             out.push(Action::Note(Note::Listed { instrument: Box::new(instrument.clone()) }));
         }
         desk.listed = Some(instrument.clone());
-        desk.dirty = true;
+        self.agenda.quote_now(instrument.id);
         self.join_group(instrument);
     }
 
@@ -105,12 +105,13 @@ impl Engine {
         let now = self.now;
         let desk = &mut self.desks[id.index()];
         desk.observe_book(now);
-        desk.dirty = true;
-        let venue = desk.venue;
-        self.venues[venue.index()].market.alive_at = now;
-        let group = &mut self.groups[self.desks[id.index()].group];
+        desk.pace.observe(now);
+        self.agenda.quote_now(id);
+        self.agenda.set_profit(id, desk.profit_quote());
+        self.venues[desk.venue.index()].market.alive_at = now;
+        let group = &self.groups[desk.group];
         if group.plan.since.is_some() && group.hedge_at == Some(id) {
-            group.due = now;
+            self.agenda.hedge_now(desk.group);
         }
     }
 
@@ -127,7 +128,8 @@ impl Engine {
     fn on_book_lost(&mut self, id: InstrumentId, why: BookLoss, out: &mut Vec<Action>) {
         let desk = &mut self.desks[id.index()];
         desk.book.invalidate();
-        desk.dirty = true;
+        desk.pace.restart(self.now);
+        self.agenda.quote_now(id);
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
 
@@ -138,6 +140,7 @@ impl Engine {
             let desk = &mut self.desks[id.index()];
             desk.position.book_funding(amount);
             desk.attribution.funding(amount);
+            self.agenda.set_profit(id, desk.profit_quote());
         }
     }
 
@@ -163,10 +166,9 @@ impl Engine {
 
     /// Quotes and hedges on a venue are looked at again.
     fn touch_venue(&mut self, venue: VenueId) {
-        let now = self.now;
-        for desk in self.desks.iter_mut().filter(|desk| desk.venue == venue) {
-            desk.dirty = true;
-            self.groups[desk.group].due = now;
+        for desk in self.desks.iter().filter(|desk| desk.venue == venue) {
+            self.agenda.quote_now(desk.id);
+            self.agenda.hedge_now(desk.group);
         }
     }
 
@@ -184,10 +186,12 @@ impl Engine {
             self.after_order_news(id, order_id, out);
         }
         self.count_fill(fill, purpose);
-        self.desks[id.index()].dirty = true;
-        self.groups[self.desks[id.index()].group].due = now;
-        for &member in &self.groups[self.desks[id.index()].group].members.clone() {
-            self.desks[member.index()].dirty = true;
+        let desk = &self.desks[id.index()];
+        self.agenda.set_profit(id, desk.profit_quote());
+        self.agenda.quote_now(id);
+        self.agenda.hedge_now(desk.group);
+        for &member in &self.groups[desk.group].members {
+            self.agenda.quote_now(member);
         }
         if purpose == Some(Purpose::Quote) && self.params.pace.post_fill_pause > Span::ZERO {
             let until = now + self.params.pace.post_fill_pause;
@@ -235,6 +239,7 @@ impl Engine {
             return;
         };
         let (side, purpose) = (order.new.side, order.new.purpose);
+        let doubted = matches!(order.phase, Phase::Unknown(_));
         let step = order.on_event(event, now);
         match &event.update {
             OrderUpdate::Rejected { class, text } => {
@@ -249,11 +254,15 @@ impl Engine {
                     self.on_refusal(id, side, purpose, *class, out);
                 }
             }
-            OrderUpdate::Unknown { text } => out.push(Action::Note(Note::OrderUnknown {
-                id: event.id,
-                instrument: id,
-                text: text.clone(),
-            })),
+            // Told when the doubt begins, not again with every question that finds no answer.
+            OrderUpdate::Unknown { text } if !doubted => {
+                out.push(Action::Note(Note::OrderUnknown {
+                    id: event.id,
+                    instrument: id,
+                    text: text.clone(),
+                }));
+            }
+            OrderUpdate::Unknown { .. } => {}
             OrderUpdate::State { .. } => self.desks[id.index()].sides[side.index()].refusals = 0,
             OrderUpdate::ChangeRejected { .. } | OrderUpdate::NotFound => {}
         }
@@ -275,6 +284,7 @@ impl Engine {
             Step::Cancel => {
                 if let Some(order) = self.orders.find_mut(instrument, id) {
                     order.cancel_sent(self.now);
+                    self.orders_due = self.orders_due.min(order.wakeup().unwrap_or(Ts::FAR));
                     self.counts.cancels_sent += 1;
                     out.push(Action::Cancel { id, instrument });
                 }
@@ -299,15 +309,14 @@ impl Engine {
         if was_open && !is_open {
             self.quiet_since = self.now;
             if let Some(order) = self.orders.find(instrument, id)
-                && let crate::orders::Phase::Ended(status) = order.phase
+                && let Phase::Ended(status) = order.phase
             {
                 let filled = order.filled;
                 out.push(Action::Note(Note::OrderEnded { id, instrument, filled, status }));
             }
         }
-        let desk = &mut self.desks[instrument.index()];
-        desk.dirty = true;
-        self.groups[desk.group].due = self.now;
+        self.agenda.quote_now(instrument);
+        self.agenda.hedge_now(self.desks[instrument.index()].group);
         self.orders_due = Ts(0);
     }
 
@@ -349,8 +358,8 @@ impl Engine {
     }
 
     fn pause_side(&mut self, id: InstrumentId, side: Side, until: Ts, reason: Reason) {
+        self.agenda.quote_now(id);
         let desk = &mut self.desks[id.index()];
-        desk.dirty = true;
         let pause = &mut desk.sides[side.index()].pause;
         if pause.is_none_or(|(before, _)| before < until) {
             *pause = Some((until, reason));

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::inventory::{Attribution, Booked, Markouts, Position};
 use crate::market::{
-    Book, Intensity, IntensityParams, Touch, TradeFlow, TradeFlowParams, Volatility,
+    Book, Intensity, IntensityParams, Pace, Touch, TradeFlow, TradeFlowParams, Volatility,
     VolatilityParams,
 };
 use crate::quoting::QuoteNumbers;
@@ -29,12 +29,15 @@ pub(super) struct Desk {
     /// Maker and taker fee as ratios; the venue's word, or nothing yet.
     pub(super) fees: Option<(Money, Money)>,
     pub(super) book: Book,
+    pub(super) pace: Pace,
     pub(super) volatility: Volatility,
     pub(super) intensity: Intensity,
     pub(super) flow: TradeFlow,
     pub(super) mark: Option<Mark>,
     /// When the last public trade arrived.
     pub(super) traded_at: Ts,
+    /// The holding that counts as flat, in base, once it is known.
+    pub(super) target_base: Option<Money>,
     /// Held now, in base: balance of a spot asset, position of a perpetual.
     pub(super) held_base: Money,
     /// When our last fill arrived.
@@ -49,11 +52,7 @@ pub(super) struct Desk {
     pub(super) resync_at: Ts,
     pub(super) sides: [DeskSide; 2],
     pub(super) numbers: Option<QuoteNumbers>,
-    /// Something changed that quotes depend on.
-    pub(super) dirty: bool,
     pub(super) tally: Tally,
-    /// When to decide again though nothing changed.
-    pub(super) due: Ts,
     /// No flattening order before then.
     pub(super) flatten_at: Ts,
 }
@@ -107,10 +106,12 @@ impl Desk {
             id,
             venue: own.venue,
             group: id.index(),
+            target_base: own.inventory_target_base,
             params: own,
             listed: None,
             fees: None,
             book: Book::new(),
+            pace: Pace::default(),
             volatility: Volatility::new(VolatilityParams {
                 half_life: params.market.volatility_half_life,
                 ..VolatilityParams::default()
@@ -132,9 +133,7 @@ impl Desk {
             resync_at: Ts(0),
             sides: [side; 2],
             numbers: None,
-            dirty: true,
             tally: Tally::default(),
-            due: Ts(0),
             flatten_at: Ts(0),
         }
     }
@@ -143,9 +142,9 @@ impl Desk {
         self.params.role == Role::Quote
     }
 
-    /// Holding away from the target, in base.
+    /// Holding away from the target, in base; nothing until there is a target.
     pub(super) fn off_target_base(&self) -> Money {
-        self.held_base - self.params.inventory_target_base
+        self.target_base.map_or(Money::ZERO, |target| self.held_base - target)
     }
 
     /// Nothing that the venue would take as an order is left to close.
@@ -165,6 +164,7 @@ impl Desk {
     /// bought at the mid.
     pub(super) fn open_with(&mut self, held_base: Money, now: Ts) {
         self.held_base = held_base;
+        self.target_base.get_or_insert(held_base);
         self.opening_due = true;
         self.value_opening(now);
     }

@@ -24,8 +24,6 @@ pub(super) struct Group {
     pub(super) plan: HedgePlan,
     /// The deadline of the running excursion has been told.
     pub(super) told_late: bool,
-    /// When to look again.
-    pub(super) due: Ts,
 }
 
 /// Pause between two flattening orders of one instrument.
@@ -37,15 +35,15 @@ impl Engine {
         if !matches!(self.state, State::Quoting | State::Reducing) {
             return;
         }
-        for index in 0..self.groups.len() {
-            if self.groups[index].is_due(self.now) {
-                self.hedge_group(index, out);
-            }
+        let mut from = 0;
+        while let Some(index) = self.agenda.next_hedge(from, self.now) {
+            self.hedge_group(index, out);
+            from = index + 1;
         }
     }
 
     fn hedge_group(&mut self, index: usize, out: &mut Vec<Action>) {
-        self.groups[index].due = Ts::FAR;
+        self.agenda.hedge_at(index, Ts::FAR);
         let Some(at) = self.groups[index].hedge_at else { return };
         let desk = &self.desks[at.index()];
         let Some(instrument) = &desk.listed else { return };
@@ -63,11 +61,14 @@ impl Engine {
         let group = &mut self.groups[index];
         let Some(hedger) = &mut group.hedger else { return };
         let plan = hedger.plan(now, &inputs);
-        group.due = plan.next.unwrap_or(Ts::FAR);
+        let mut due = plan.next.unwrap_or(Ts::FAR);
         if plan.since.is_some() && plan.order.is_none() {
             // A book that comes back or a hedge that ends is seen at once; this is for the rest.
-            group.due = group.due.min(now + Span::from_ms(250));
+            due = due.min(now + Span::from_ms(250));
         }
+        self.agenda.hedge_at(index, due);
+        self.agenda.late_groups -= usize::from(group.plan.is_late());
+        self.agenda.late_groups += usize::from(plan.is_late());
         group.plan = plan;
         self.tell(index, exposure_base, out);
         if let Some(order) = plan.order {
@@ -132,10 +133,9 @@ impl Engine {
     fn may_trade(&self, id: InstrumentId) -> bool {
         let desk = &self.desks[id.index()];
         let venue = &self.venues[desk.venue.index()];
-        let silent = self.now.since(venue.market.alive_at);
         venue.is_ready()
             && desk.book.is_synced()
-            && silent <= self.params.market.max_book_age
+            && !self.is_stale(desk)
             && desk.listed.as_ref().is_some_and(|listed| listed.trading)
     }
 
@@ -210,6 +210,7 @@ impl Engine {
         if desk.params.role == Role::Hedge && group.hedge_at.is_none() {
             group.hedge_at = Some(instrument.id);
         }
+        self.agenda.hedge_now(at);
     }
 }
 
@@ -222,16 +223,6 @@ impl Group {
             hedger: hedge.map(Hedger::new),
             plan: HedgePlan::default(),
             told_late: false,
-            due: Ts(0),
         }
-    }
-
-    /// It has an instrument to hedge on and is told to.
-    pub(super) fn hedges(&self) -> bool {
-        self.hedger.is_some() && self.hedge_at.is_some()
-    }
-
-    fn is_due(&self, now: Ts) -> bool {
-        self.hedges() && now >= self.due
     }
 }

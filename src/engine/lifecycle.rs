@@ -8,6 +8,7 @@
 //!  any ─▶ STOPPING ─▶ STOPPED
 //! ```
 
+use super::params::Mission;
 use super::{Ending, Engine, Stopping};
 use crate::domain::{Action, Control, HaltCause, Money, Note, RejectClass, State, VenueId};
 
@@ -35,7 +36,7 @@ impl Engine {
         }
         self.state = to;
         self.entered_at = self.now;
-        self.desks.iter_mut().for_each(|desk| desk.dirty = true);
+        self.agenda.quote_all_now();
         out.push(Action::Note(Note::StateChanged { from, to, why: why.to_owned() }));
     }
 
@@ -62,7 +63,20 @@ impl Engine {
     }
 
     fn live_reconciling(&mut self, out: &mut Vec<Action>) {
+        if self.params.mission == Mission::Observe {
+            let read = self.venues.iter().all(|venue| venue.read_at.is_some());
+            if read && self.desks.iter().all(|desk| desk.fees.is_some()) {
+                self.finish(Ending::FlatAndClean, out);
+            }
+            return;
+        }
         if !self.is_all_clear() {
+            return;
+        }
+        if self.counts.orders_sent == 0
+            && let Some(text) = self.misplaced_target()
+        {
+            self.finish(Ending::Misconfigured { text }, out);
             return;
         }
         if let Some((cause, text)) = self.params.latch.take() {
@@ -99,6 +113,9 @@ impl Engine {
 
     /// Why only reducing orders may be shown, if so.
     fn pressing_reason(&self) -> Option<String> {
+        if self.agenda.late_groups == 0 {
+            return None;
+        }
         self.groups.iter().find_map(|group| {
             let since = group.plan.since.filter(|_| group.plan.late)?;
             let ms = self.now.since(since).ms();
@@ -224,7 +241,7 @@ impl Engine {
     fn set_paused(&mut self, paused: bool, out: &mut Vec<Action>) {
         if self.paused != paused {
             self.paused = paused;
-            self.desks.iter_mut().for_each(|desk| desk.dirty = true);
+            self.agenda.quote_all_now();
             out.push(Action::Note(Note::Paused { paused }));
         }
     }
@@ -246,6 +263,11 @@ impl Engine {
 
     fn stop(&mut self, out: &mut Vec<Action>) {
         if self.stopping.is_some() {
+            return;
+        }
+        if self.params.mission == Mission::Observe {
+            let text = "not everything could be read in time".to_owned();
+            self.finish(Ending::MaybeLeft { text }, out);
             return;
         }
         self.stopping = Some(Stopping { deadline: self.now + self.params.shutdown.deadline });
@@ -277,7 +299,7 @@ impl Engine {
 
     /// The session's result so far, in quote: since the start, or since the last resume.
     pub(super) fn profit_quote(&self) -> Money {
-        self.desks.iter().map(super::desk::Desk::profit_quote).sum::<Money>() - self.profit_base
+        self.agenda.profit_quote - self.profit_base
     }
 
     fn rebase_profit(&mut self) {

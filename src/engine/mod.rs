@@ -6,6 +6,7 @@
 //! once, on one consistent view of books, holdings and working orders.
 
 mod account;
+mod agenda;
 mod apply;
 mod desk;
 mod hedging;
@@ -21,7 +22,7 @@ use serde::Serialize;
 
 pub use desk::Tally;
 pub use params::{
-    InstrumentParams, MarketParams, Pace, Params, ReferenceParams, RiskParams, Role,
+    InstrumentParams, MarketParams, Mission, Pace, Params, ReferenceParams, RiskParams, Role,
     ShutdownParams, VenueParams,
 };
 pub use view::{
@@ -34,6 +35,7 @@ use crate::domain::{
 };
 use crate::orders::Store;
 use crate::risk::Breaker;
+use agenda::Agenda;
 use desk::Desk;
 use hedging::Group;
 use lifecycle::Halt;
@@ -111,6 +113,7 @@ pub struct Engine {
     venues: Vec<Venue>,
     desks: Vec<Desk>,
     groups: Vec<Group>,
+    agenda: Agenda,
     marked_at: Vec<Ts>,
     orders: Store,
     ids: OrderIdSource,
@@ -135,6 +138,7 @@ impl Engine {
             .map(|index| InstrumentId(u16::try_from(index).expect("fewer than 2^16 instruments")))
             .map(|id| Desk::new(id, &params))
             .collect();
+        let agenda = Agenda::new(desks.iter().map(Desk::is_quoted).collect());
         let groups = desks.iter().map(|_| Group::new(params.hedge)).collect();
         let venues = params
             .venues
@@ -161,6 +165,7 @@ impl Engine {
             venues,
             desks,
             groups,
+            agenda,
             marked_at: vec![Ts(0); params.instruments.len()],
             orders: Store::new(params.instruments.len()),
             ids: OrderIdSource::new(params.epoch),
@@ -181,7 +186,11 @@ impl Engine {
         if self.state == State::Stopped {
             return;
         }
-        for event in inbox {
+        // What became of our orders first: a fill is then valued at the mid that it met, not at the
+        // one that the same trade left behind.
+        let (market, ours): (Vec<&Event>, Vec<&Event>) =
+            inbox.iter().partition(|event| event.is_market_data());
+        for event in ours.into_iter().chain(market) {
             self.apply(event, out);
         }
         self.check_identity(out);
@@ -190,8 +199,7 @@ impl Engine {
         self.hedge(out);
         self.quote(out);
         self.tend_accounts(out);
-        let woken = self.orders.all().filter_map(crate::orders::Order::wakeup).min();
-        self.orders_due = self.orders_due.min(woken.unwrap_or(Ts::FAR)).max(now + Span(1));
+        self.orders_due = self.orders_due.max(now + Span(1));
     }
 
     /// When to step again if nothing arrives; always later than the last `now`.
@@ -200,13 +208,10 @@ impl Engine {
         if self.state == State::Stopped {
             return None;
         }
-        let desks = self.desks.iter().filter(|desk| desk.is_quoted()).map(|desk| desk.due);
-        // Only a group that hedges now; another's past due time would wake us every millisecond.
         let hedging = matches!(self.state, State::Quoting | State::Reducing);
-        let groups =
-            self.groups.iter().filter(|group| hedging && group.hedges()).map(|group| group.due);
-        let accounts = self.venues.iter().filter_map(Venue::account_due);
-        let soonest = desks.chain(groups).chain(accounts).chain([self.orders_due]).min();
+        let hedges = if hedging { self.agenda.hedges_due() } else { Ts::FAR };
+        let accounts = self.venues.iter().filter(|venue| venue.is_ready()).map(Venue::account_due);
+        let soonest = accounts.chain([self.agenda.quotes_due(), hedges, self.orders_due]).min();
         // A stale book is noticed, a state moves on and a stop is pressed within this time,
         // whatever else is silent.
         let beat = self.now + Span::from_ms(50);
@@ -246,7 +251,8 @@ impl Engine {
             .map(|other| &self.desks[other.index()])
             .filter(|other| {
                 let venue = &self.venues[other.venue.index()];
-                other.book.is_synced() && self.now.since(venue.market.alive_at) <= max_age
+                let alive = self.now.since(venue.market.alive_at) <= max_age;
+                alive && other.book.is_synced() && !self.is_stale(other)
             })
             .find_map(Desk::mid_f64);
         if mid.is_some() {
@@ -286,7 +292,13 @@ impl Engine {
             return;
         }
         self.checked_at = self.now;
+        debug_assert_eq!(
+            self.agenda.profit_quote,
+            self.desks.iter().map(Desk::profit_quote).sum::<Money>(),
+            "what changes a result has been noticed"
+        );
         for desk in &self.desks {
+            self.agenda.set_profit(desk.id, desk.profit_quote());
             if let Err(text) = desk.check_identity() {
                 debug_assert!(false, "result identity: {text}");
                 out.push(Action::Note(Note::Invariant { text }));

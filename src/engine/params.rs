@@ -36,8 +36,9 @@ pub struct InstrumentParams {
     pub symbol: String,
     /// What it is for.
     pub role: Role,
-    /// The holding that counts as flat, in base.
-    pub inventory_target_base: Money,
+    /// The holding that counts as flat, in base; `None`: what the first reading of the account
+    /// finds.
+    pub inventory_target_base: Option<Money>,
     /// Limits of every order here.
     pub limits: Limits,
 }
@@ -115,9 +116,20 @@ pub struct ShutdownParams {
     pub deadline: Span,
 }
 
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mission {
+    /// Quote and hedge.
+    Trade,
+    /// Read clocks, listings, fees and accounts, then end; nothing is sent that changes anything.
+    Observe,
+}
+
 /// Everything the engine is told before it starts.
 #[derive(Clone, Debug)]
 pub struct Params {
+    /// What the run is for.
+    pub mission: Mission,
     /// The epoch of this start, for order ids.
     pub epoch: u32,
     /// Venues in the order of the configuration.

@@ -12,20 +12,17 @@ use crate::quoting;
 impl Engine {
     /// Decides every instrument whose inputs have changed, or whose time has come.
     pub(super) fn quote(&mut self, out: &mut Vec<Action>) {
-        for index in 0..self.desks.len() {
-            let desk = &self.desks[index];
-            if desk.is_quoted() && (desk.dirty || self.now >= desk.due) {
-                self.quote_one(desk.id, out);
-            }
+        let mut from = 0;
+        while let Some(index) = self.agenda.next_quote(from, self.now) {
+            self.quote_one(self.desks[index].id, out);
+            from = index + 1;
         }
     }
 
     fn quote_one(&mut self, id: InstrumentId, out: &mut Vec<Action>) {
         let now = self.now;
-        let desk = &mut self.desks[id.index()];
-        desk.dirty = false;
         // However quiet it is, ages and pauses are looked at this often.
-        desk.due = now + Span::from_ms(1000);
+        self.agenda.quote_at(id, now + Span::from_ms(1000));
         if !matches!(self.state, State::Quoting | State::Reducing) {
             if matches!(self.state, State::Starting | State::Reconciling | State::Warming) {
                 let why =
@@ -66,7 +63,7 @@ impl Engine {
         if !venue.market.up || !desk.book.is_synced() {
             return Some(Reason::BookNotSynced);
         }
-        if self.now.since(venue.market.alive_at) > market.max_book_age {
+        if self.is_stale(desk) {
             return Some(Reason::BookStale);
         }
         let skew = venue.clock_offset.map_or(i64::MAX, |offset| offset.0.abs());
@@ -93,6 +90,14 @@ impl Engine {
         let Some(reference) = self.reference_price(id) else { return Some(Reason::NoReference) };
         let apart = (mid * instrument.tick_f64() / reference - 1.0).abs() * 1e4;
         (apart > self.params.reference.max_disagreement_bps).then_some(Reason::ReferenceDisagrees)
+    }
+
+    /// Whether a book is too old to quote on: its connection shows no sign of life, or it does and
+    /// the book is silent for longer than this market is ever quiet.
+    pub(super) fn is_stale(&self, desk: &super::desk::Desk) -> bool {
+        let max_age = self.params.market.max_book_age;
+        let dead = self.now.since(self.venues[desk.venue.index()].market.alive_at) > max_age;
+        dead || (desk.pace.silence(self.now) > max_age && desk.pace.is_mute(self.now))
     }
 
     /// The model's quotes, with the pauses of each side.
@@ -135,7 +140,7 @@ impl Engine {
             if let Some((until, reason)) = desk.sides[side.index()].pause {
                 if now < until {
                     decision.quotes.sides[side.index()] = QuoteSide::none(reason);
-                    desk.due = desk.due.min(until);
+                    self.agenda.quote_by(id, until);
                 } else {
                     desk.sides[side.index()].pause = None;
                 }
@@ -186,9 +191,7 @@ impl Engine {
         let next = self.desks[id.index()].sides[side.index()].changed_at
             + self.params.pace.reprice_min_interval;
         if !plan.is_empty() && !pulling && self.now < next {
-            let desk = &mut self.desks[id.index()];
-            desk.due = desk.due.min(next);
-            desk.dirty = false;
+            self.agenda.quote_by(id, next);
             return;
         }
         let mut reason = wanted.reason;
@@ -209,7 +212,20 @@ impl Engine {
             // Something of the side stands although not all of it could be sent.
             reason = Reason::Quoting;
         }
+        if reason == Reason::Quoting && self.is_all_in_doubt(id, side) {
+            reason = Reason::OrderUnknown;
+        }
         self.give_reason(id, side, reason, out);
+    }
+
+    /// Whether every quote of a side is of unknown fate: nobody can say that it is shown.
+    fn is_all_in_doubt(&self, id: InstrumentId, side: Side) -> bool {
+        let mut own = self
+            .orders
+            .live(id)
+            .filter(|order| order.new.side == side && order.new.purpose == Purpose::Quote)
+            .peekable();
+        own.peek().is_some() && own.all(|order| matches!(order.phase, Phase::Unknown(_)))
     }
 
     fn carry_out(
@@ -246,14 +262,14 @@ impl Engine {
     /// When a side that was held back is looked at again.
     fn wait_for(&mut self, id: InstrumentId, reason: Reason) {
         let now = self.now;
-        let desk = &mut self.desks[id.index()];
+        let desk = &self.desks[id.index()];
         let at = match reason {
             Reason::Budget | Reason::Throttled => {
                 self.venues[desk.venue.index()].budget.quote_at(now)
             }
             _ => now + Span::from_ms(250),
         };
-        desk.due = desk.due.min(at);
+        self.agenda.quote_by(id, at);
     }
 
     fn tolerance(&self, desk: &super::desk::Desk) -> Tolerance {

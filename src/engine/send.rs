@@ -4,7 +4,7 @@ use super::Engine;
 use super::desk::Desk;
 use crate::domain::{
     Action, Amend, InstrumentId, InstrumentKind, Money, NewOrder, Note, OrderId, OrderKind,
-    Purpose, Px, Qty, Reason, Side,
+    Purpose, Px, Qty, Reason, Side, Ts,
 };
 use crate::orders::{Order, Phase, Request};
 use crate::risk::{self, Approved, Lane, Standing};
@@ -48,6 +48,7 @@ impl Engine {
         let venue = &self.venues[self.desks[order.instrument.index()].venue.index()];
         let due = self.now + venue.request_timeout + venue.request_timeout;
         self.orders.insert(order.clone(), self.now, due);
+        self.orders_due = self.orders_due.min(due);
         self.counts.orders_sent += 1;
         let tally = &mut self.desks[order.instrument.index()].tally;
         match order.purpose {
@@ -162,6 +163,7 @@ impl Engine {
             return;
         }
         order.cancel_sent(now);
+        self.orders_due = self.orders_due.min(order.wakeup().unwrap_or(Ts::FAR));
         self.venues[venue.index()].budget.take(Lane::Cancel, now);
         self.counts.cancels_sent += 1;
         out.push(Action::Cancel { id, instrument });
@@ -192,6 +194,7 @@ impl Engine {
         let due = now + session.request_timeout + session.request_timeout;
         if let Some(order) = self.orders.find_mut(instrument, id) {
             order.amend_sent(px, qty, due);
+            self.orders_due = self.orders_due.min(order.wakeup().unwrap_or(Ts::FAR));
             self.counts.amends_sent += 1;
             let side = order.new.side;
             out.push(Action::Amend(Amend { id, instrument, side, px, qty }));

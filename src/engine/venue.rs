@@ -39,6 +39,8 @@ pub(super) struct Venue {
     pub(super) differs: u32,
     /// Open orders there that are not ours.
     pub(super) foreign_orders: usize,
+    /// Open orders of ours there, by the last reading.
+    pub(super) own_orders: usize,
 }
 
 /// An account answer that has not come by then is asked for again.
@@ -62,6 +64,7 @@ impl Venue {
             ask_at: Ts(0),
             differs: 0,
             foreign_orders: 0,
+            own_orders: 0,
         }
     }
 
@@ -75,13 +78,17 @@ impl Venue {
 
     /// Connected, clock known, usable.
     pub(super) fn is_ready(&self) -> bool {
-        self.failed.is_none() && self.market.up && self.user.up && self.clock_offset.is_some()
+        self.answers() && self.market.up && self.user.up
     }
 
-    /// When its account is to be asked for; `None` while it cannot be.
-    pub(super) fn account_due(&self) -> Option<Ts> {
-        let patience_ends = self.asked_at.map_or(self.ask_at, |at| at + ACCOUNT_PATIENCE);
-        self.is_ready().then_some(self.ask_at.max(patience_ends))
+    /// Requests can be signed and are not refused, whatever the streams do.
+    pub(super) fn answers(&self) -> bool {
+        self.failed.is_none() && self.clock_offset.is_some()
+    }
+
+    /// When the account is asked for next; not before the patience with the last question ends.
+    pub(super) fn account_due(&self) -> Ts {
+        self.asked_at.map_or(self.ask_at, |asked| self.ask_at.max(asked + ACCOUNT_PATIENCE))
     }
 
     /// The account as of `since` or later has been read.

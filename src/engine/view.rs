@@ -58,6 +58,8 @@ pub struct VenueView {
     pub failed: Option<String>,
     /// Open orders there that are not ours.
     pub foreign_orders: usize,
+    /// Open orders of ours there, by the last reading of the account.
+    pub own_orders: usize,
     /// Balances: asset, free, locked.
     pub balances: Vec<(String, Money, Money)>,
 }
@@ -91,6 +93,12 @@ pub struct InstrumentView {
     pub symbol: String,
     /// Quoted, or only hedged on.
     pub quoted: bool,
+    /// Price of one tick, quote per base; `None` until the venue has listed it.
+    pub tick_size: Option<Money>,
+    /// Quantity of one lot, base.
+    pub lot_size: Option<Money>,
+    /// Smallest order, quote.
+    pub min_notional_quote: Option<Money>,
     /// The book is proven.
     pub book_synced: bool,
     /// Bids.
@@ -99,10 +107,18 @@ pub struct InstrumentView {
     pub ask: SideView,
     /// Held now, base.
     pub held_base: Money,
-    /// The holding that counts as flat, base.
-    pub target_base: Money,
+    /// The holding that counts as flat, base; `None` until the first reading of the account.
+    pub target_base: Option<Money>,
     /// Session result here, quote.
     pub profit_quote: Money,
+    /// What of it no price can change any more, quote.
+    pub realised_quote: Money,
+    /// What of it closing at the mid would realise, quote.
+    pub unrealised_quote: Money,
+    /// Average entry price of what is held off target, quote per base; `None` on target.
+    pub entry_price: Option<Money>,
+    /// Fees paid in assets that are neither base nor quote; no part of the result.
+    pub other_fees: Vec<(String, Money)>,
     /// Its parts; their sum is the result exactly.
     pub parts: Option<Parts>,
     /// Largest inventory of the session, base, without sign.
@@ -267,12 +283,24 @@ impl Engine {
             venue: self.venues[desk.venue.index()].name.clone(),
             symbol: desk.params.symbol.clone(),
             quoted: desk.is_quoted(),
+            tick_size: listed.map(|listed| listed.tick_size),
+            lot_size: listed.map(|listed| listed.lot_size),
+            min_notional_quote: listed.map(|listed| listed.min_notional),
             book_synced: desk.book.is_synced(),
             bid: side(Side::Buy),
             ask: side(Side::Sell),
             held_base: desk.held_base,
-            target_base: desk.params.inventory_target_base,
+            target_base: desk.target_base,
             profit_quote: desk.profit_quote(),
+            realised_quote: desk.position.realised(),
+            unrealised_quote: desk.profit_quote() - desk.position.realised(),
+            entry_price: listed.and_then(|listed| desk.position.entry_price(listed)),
+            other_fees: desk
+                .position
+                .other_fees()
+                .iter()
+                .map(|(asset, amount)| (asset.to_string(), *amount))
+                .collect(),
             parts: listed.map(|instrument| desk.attribution.parts(instrument)),
             max_inventory_base: listed.map_or(Money::ZERO, |instrument| {
                 instrument.quantity(desk.attribution.max_inventory())
@@ -351,6 +379,7 @@ fn venue_view(venue: &super::venue::Venue, now: Ts) -> VenueView {
         usage: venue.budget.usage(),
         failed: venue.failed.clone(),
         foreign_orders: venue.foreign_orders,
+        own_orders: venue.own_orders,
         balances: venue
             .balances
             .iter()

@@ -87,6 +87,14 @@ pub struct HedgePlan {
     pub next: Option<Ts>,
 }
 
+impl HedgePlan {
+    /// An excursion is running and its deadline has passed.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.late && self.since.is_some()
+    }
+}
+
 /// The hedging clock of one base asset.
 #[derive(Clone, Debug)]
 pub struct Hedger {

@@ -4,13 +4,11 @@
 //! to people are `f64`.
 
 mod attribution;
-mod exposure;
 mod hedge;
 mod markout;
 mod position;
 
 pub use attribution::{Attribution, Imbalance, Parts};
-pub use exposure::{Holding, NetExposure, net_exposures};
 pub use hedge::{HedgeInputs, HedgeOrder, HedgeParams, HedgePlan, Hedger};
 pub use markout::{MAX_PENDING, Markout, Markouts};
 pub use position::{Booked, Position, RECENT_TRADES};

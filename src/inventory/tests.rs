@@ -147,27 +147,6 @@ fn a_mid_at_the_horizon_itself_counts() {
     assert_eq!(markouts.averages()[0].half_ticks, 4.0);
 }
 
-#[test]
-fn exposures_net_over_venues_and_not_over_assets() {
-    let holding = |base: &str, held: &str, target: &str, price: Option<&str>| Holding {
-        base: Asset::new(base),
-        held_base: money(held),
-        target_base: money(target),
-        price: price.map(money),
-    };
-    let nets = net_exposures(&[
-        holding("ETH", "3", "3", None),
-        holding("BTC", "1.5", "1", Some("60000")),
-        holding("BTC", "-0.3", "0", Some("60100")),
-    ]);
-    assert_eq!(nets.len(), 2);
-    assert_eq!(nets[0].base, Asset::new("BTC"));
-    assert_eq!((nets[0].net_base, nets[0].gross_base), (money("0.2"), money("0.8")));
-    assert_eq!(nets[0].net_quote, Some(money("11970")));
-    assert_eq!(nets[1].net_quote, Some(Money::ZERO), "on target needs no price");
-    assert_eq!(net_exposures(&[holding("BTC", "1", "0", None)])[0].net_quote, None);
-}
-
 fn hedge_params() -> HedgeParams {
     HedgeParams {
         trigger_base: money("0.05"),

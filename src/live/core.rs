@@ -4,8 +4,9 @@
 //! frame to another thread costs more than the whole decision. One turn of the loop is
 //!
 //! 1. take everything that is ready (frames, replies, commands, signals) and feed the protocols;
-//! 2. step the engine once over all events together, encode what it wants, hand it to the sockets;
-//! 3. yield once, so that the HTTP connections write;
+//! 2. step the engine once over all events together;
+//! 3. encode, sign and write its decisions one by one, cancels first: the first is on the wire
+//!    before the second is encoded;
 //! 4. only then tell the observers: journal, log, status, metrics.
 
 use std::future::poll_fn;
@@ -159,7 +160,7 @@ impl Driver {
         for venue in 0..self.venues.len() {
             self.with_protocol(venue, |protocol, out| protocol.start(now, out));
         }
-        self.turn(now);
+        self.turn(now).await;
         let ending = loop {
             self.wait_and_turn().await;
             if let Some(ending) = self.engine.ending() {
@@ -175,7 +176,7 @@ impl Driver {
 
     async fn wait_and_turn(&mut self) {
         let batch = poll_fn(|cx| self.poll_inputs(cx)).await;
-        self.turn(batch.now);
+        self.turn(batch.now).await;
         if mem::take(&mut self.http_sent) {
             self.launch(batch.now).await;
         }
@@ -185,6 +186,10 @@ impl Driver {
             metrics::record(&mut self.latency, batch.at.elapsed().as_nanos());
         }
         self.tell_observers();
+        if clock::instant() >= self.chores_due {
+            let now = self.clock.now();
+            self.chores(now);
+        }
     }
 
     /// Start the requests of this turn, up to handing them to their connections.
@@ -218,9 +223,9 @@ impl Driver {
             self.landed(batch.now, landed);
         }
         self.poll_commands(cx);
-        let timer = self.poll_timer(cx, at);
         let pending = batch.heard || !self.inbox.is_empty() || !self.frames.is_empty();
-        if pending || timer { Poll::Ready(batch) } else { Poll::Pending }
+        // What has come due is served in every turn; the timer only ends a wait.
+        if pending || self.poll_timer(cx, at) { Poll::Ready(batch) } else { Poll::Pending }
     }
 
     fn poll_link(&mut self, cx: &mut Context<'_>, venue: usize, link: usize, batch: &mut Batch) {
@@ -349,16 +354,16 @@ impl Driver {
         self.frames.extend(self.out.frames.drain(..).map(|frame| (venue, frame)));
     }
 
-    fn turn(&mut self, now: Ts) {
+    async fn turn(&mut self, now: Ts) {
         let mut now = now;
         self.fire_timeouts(now);
         for _ in 0..ROUNDS {
             if !self.inbox.is_empty() || self.engine.next_wakeup().is_some_and(|at| at <= now) {
-                self.step(now);
+                self.step(now).await;
             } else if self.frames.is_empty() {
                 break;
             }
-            self.dispatch(now);
+            self.dispatch(now).await;
             now = self.clock.now();
         }
         let mut next = self.venues.iter().filter_map(|v| v.protocol.next_timeout());
@@ -372,17 +377,16 @@ impl Driver {
                 self.with_protocol(venue, |protocol, out| protocol.on_timeout(now, out));
             }
         }
-        if clock::instant() >= self.chores_due {
-            self.chores(now);
-        }
     }
 
-    fn step(&mut self, now: Ts) {
+    async fn step(&mut self, now: Ts) {
         self.stepping = mem::take(&mut self.inbox);
         self.stepped_at = now;
         let mut actions = Vec::new();
         self.engine.step(now, &self.stepping, &mut actions);
-        for action in &actions {
+        let (cancels, rest): (Vec<_>, Vec<_>) =
+            actions.iter().partition(|action| matches!(action, Action::Cancel { .. }));
+        for action in cancels.into_iter().chain(rest) {
             let venue = match action {
                 Action::Place(order) => self.venue_of(order.instrument),
                 Action::Amend(amend) => self.venue_of(amend.instrument),
@@ -395,6 +399,7 @@ impl Driver {
             match venue {
                 Some(venue) if venue < self.venues.len() => {
                     self.with_protocol(venue, |protocol, out| protocol.encode(now, action, out));
+                    self.dispatch(now).await;
                 }
                 _ => self.fault(format!("an action has no venue: {action:?}")),
             }
@@ -415,8 +420,9 @@ impl Driver {
         self.inbox.push(Event::Control(Control::Fault { text }));
     }
 
-    /// Hand frames to the sockets: cancels first, then the rest in order, background last.
-    fn dispatch(&mut self, now: Ts) {
+    /// Hand frames to the sockets: cancels first, then the rest in order, background last. What
+    /// trades is written before the next frame is looked at.
+    async fn dispatch(&mut self, now: Ts) {
         let mut frames = mem::take(&mut self.frames);
         frames.sort_by_key(|(_, frame)| match frame {
             Frame::Http(request) => request.urgency,
@@ -425,11 +431,15 @@ impl Driver {
         for (venue, frame) in frames {
             match frame {
                 Frame::Http(request) => {
-                    self.http_sent = true;
-                    self.order_sent |= request.urgency != Urgency::Background;
+                    let trades = request.urgency != Urgency::Background;
+                    self.http_sent |= !trades;
+                    self.order_sent |= trades;
                     let id = self.venues[venue].id;
                     if let Some(refused) = self.parts.http.send(now, id, request) {
                         self.landed(now, refused);
+                    } else if trades {
+                        self.launch(now).await;
+                        tokio::task::yield_now().await;
                     }
                 }
                 Frame::Connect { link, url, after } => {

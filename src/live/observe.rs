@@ -15,7 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::NoteSink;
 use super::state_dir::{Latch, StateDir};
-use crate::domain::{Action, Note, NoteLevel, Ts};
+use crate::domain::{Action, Money, Note, NoteLevel, Ts};
 use crate::journal::{Record, Trouble, Writer};
 
 /// Log lines that may wait.
@@ -32,6 +32,7 @@ enum Line {
 
 enum LatchChange {
     Set(Latch),
+    Target(String, Money),
     Clear,
 }
 
@@ -158,6 +159,7 @@ impl Observers {
                 LatchChange::Set(Latch { cause: *cause, text: text.clone(), at: now })
             }
             Note::Latch { set: false, .. } => LatchChange::Clear,
+            Note::TargetTaken { name, base, .. } => LatchChange::Target(name.clone(), *base),
             _ => return None,
         };
         let (changes, _) = self.latch.as_ref()?;
@@ -224,6 +226,7 @@ fn keep_latch(changes: &Receiver<LatchChange>, state: &StateDir, failure: &Mutex
         let outcome = match change {
             LatchChange::Set(latch) => state.set_latch(&latch),
             LatchChange::Clear => state.clear_latch(),
+            LatchChange::Target(name, base) => state.set_target(&name, base),
         };
         if let Err(error) = outcome {
             let text = format!("the latch cannot be kept: {error}");

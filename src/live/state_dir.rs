@@ -9,6 +9,7 @@
 //! | `control.token` | The bearer token of the control endpoints, readable by the owner only. |
 //! | `address` | Where the running daemon answers. |
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
@@ -20,7 +21,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::clock;
-use crate::domain::{HaltCause, Ts};
+use crate::domain::{HaltCause, Money, Ts};
 
 const SCHEMA: u32 = 1;
 
@@ -212,6 +213,25 @@ impl StateDir {
         Ok(SecretString::from(token))
     }
 
+    /// The holdings that count as flat, by `venue:SYMBOL`, as earlier starts have found them.
+    ///
+    /// # Errors
+    /// A damaged file, and what the operating system refuses.
+    pub fn targets(&self) -> Result<BTreeMap<String, Money>, StateError> {
+        let remedy = "write what counts as flat into the configuration, then remove the file";
+        Ok(self.read("targets.json", remedy)?.unwrap_or_default())
+    }
+
+    /// Remember a holding that counts as flat; on disk when this returns.
+    ///
+    /// # Errors
+    /// As [`StateDir::targets`].
+    pub fn set_target(&self, name: &str, base: Money) -> Result<(), StateError> {
+        let mut targets = self.targets()?;
+        targets.insert(name.to_owned(), base);
+        self.replace("targets.json", &json(&targets))
+    }
+
     /// Tell commands in other processes where this daemon answers.
     ///
     /// # Errors
@@ -312,6 +332,16 @@ mod tests {
     use super::*;
     use secrecy::ExposeSecret;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn targets_are_remembered_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path(), "a").unwrap();
+        assert!(state.targets().unwrap().is_empty());
+        state.set_target("spot:BTCUSDT", Money::new(15, 1)).unwrap();
+        state.set_target("usdm:BTCUSDT", Money::ZERO).unwrap();
+        assert_eq!(state.targets().unwrap()["spot:BTCUSDT"], Money::new(15, 1));
+    }
 
     #[test]
     fn one_instance_only() {

@@ -5,12 +5,14 @@
 
 mod book;
 mod intensity;
+mod pace;
 mod touch;
 mod trade_flow;
 mod volatility;
 
 pub use book::{Book, MAX_LEVELS, Walk};
 pub use intensity::{Estimate, Fit, Intensity, IntensityParams, MAX_ARRIVALS, fit};
+pub use pace::Pace;
 pub use touch::Touch;
 pub use trade_flow::{TradeFlow, TradeFlowParams};
 pub use volatility::{Volatility, VolatilityParams, WeightedSquares};

@@ -310,8 +310,7 @@ impl Order {
     fn on_change_rejected(&mut self, gone: bool, now: Ts) -> Step {
         let given_up = matches!(self.phase, Phase::Unknown(doubt) if doubt.last_cancel
             && doubt.not_found >= NOT_FOUND_NEEDED);
-        // A refusal can come as fast as the request went (a blocked venue, a closed port): a
-        // cancel is sent again after a pause, never at once.
+        // A refused cancel is still wanted; it waits its turn, or refusals would drive a storm.
         self.request = match self.request {
             Request::Cancel { tries, .. } if self.is_live() => {
                 Request::Cancel { retry_at: now + pause(tries), tries }
@@ -392,6 +391,10 @@ impl Order {
             }
             doubt.queries += 1;
             doubt.ask_at = now + pause(doubt.queries);
+            // The question that may settle it is not put off by the pauses before.
+            if now < sent_at + bound {
+                doubt.ask_at = doubt.ask_at.min(sent_at + bound);
+            }
             let bound_passed = now.since(sent_at) >= bound && now.since(doubt.since) >= ASK_PAUSE;
             if bound_passed && doubt.not_found >= NOT_FOUND_NEEDED {
                 doubt.last_cancel = true;
@@ -415,10 +418,9 @@ impl Order {
         };
         let by_request = match self.request {
             Request::Idle => None,
-            // While its fate is unknown it is asked about; the cancel follows what is found.
-            Request::Cancel { retry_at, .. } => {
-                matches!(self.phase, Phase::Sent | Phase::Working).then_some(retry_at)
-            }
+            // One in doubt is asked for first; the cancel follows when it is found.
+            Request::Cancel { .. } if matches!(self.phase, Phase::Unknown(_)) => None,
+            Request::Cancel { retry_at, .. } => self.is_live().then_some(retry_at),
             Request::Amend { due, .. } => Some(due),
         };
         by_phase.into_iter().chain(by_request).chain(self.trades_due).min()
@@ -428,4 +430,96 @@ impl Order {
 /// The pause before the `n`-th repetition: doubling from `ASK_PAUSE`, at most `ASK_PAUSE_MAX`.
 fn pause(n: u32) -> Span {
     Span((ASK_PAUSE.0 << n.min(8)).min(ASK_PAUSE_MAX.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{InstrumentId, OrderId, OrderKind, Purpose, Side};
+
+    const BOUND: Span = Span::from_s(7);
+
+    fn order() -> Order {
+        let new = NewOrder {
+            id: OrderId { epoch: 1, counter: 1 },
+            instrument: InstrumentId(0),
+            side: Side::Buy,
+            px: Px(100),
+            qty: Qty(10),
+            kind: OrderKind::PostOnly,
+            reduce_only: false,
+            purpose: Purpose::Quote,
+        };
+        Order::sent(new, Ts(0), Ts::from_ms(1000))
+    }
+
+    fn tell(order: &mut Order, update: OrderUpdate, now: Ts) -> Step {
+        let (instrument, id) = (order.new.instrument, order.new.id);
+        let event = OrderEvent { instrument, id, venue_order_id: None, update, at: now };
+        order.on_event(&event, now)
+    }
+
+    fn refused(class: RejectClass, gone: bool) -> OrderUpdate {
+        OrderUpdate::ChangeRejected { class, gone, text: String::new() }
+    }
+
+    #[test]
+    fn a_refused_cancel_waits_before_it_is_sent_again() {
+        let mut order = order();
+        order.phase = Phase::Working;
+        order.cancel_sent(Ts(0));
+        for round in 1..10 {
+            let now = order.wakeup().unwrap();
+            assert_eq!(tell(&mut order, refused(RejectClass::Throttled, false), now), Step::None);
+            assert!(matches!(order.request, Request::Cancel { .. }), "still wanted");
+            let next = order.wakeup().unwrap();
+            assert!(next.since(now) >= ASK_PAUSE, "round {round}: {}", next.since(now).ms());
+            assert_eq!(order.on_time(next, BOUND), Step::Cancel);
+            order.cancel_sent(next);
+        }
+    }
+
+    #[test]
+    fn an_order_in_doubt_whose_cancel_found_nothing_is_asked_for_and_given_up_at_the_bound() {
+        let mut order = order();
+        tell(&mut order, OrderUpdate::Unknown { text: String::new() }, Ts(1));
+        order.cancel_sent(Ts(1));
+        let mut asked = 0;
+        loop {
+            let now = order.wakeup().unwrap();
+            assert!(now <= Ts(0) + BOUND, "asked too late: {now:?}");
+            match order.on_time(now, BOUND) {
+                Step::Query => asked += 1,
+                Step::Cancel => {
+                    assert_eq!(now, Ts(0) + BOUND);
+                    order.cancel_sent(now);
+                    tell(&mut order, refused(RejectClass::Other, true), now);
+                    break;
+                }
+                step => panic!("{step:?}"),
+            }
+            tell(&mut order, OrderUpdate::NotFound, now);
+            assert_eq!(tell(&mut order, refused(RejectClass::Other, true), now), Step::Query);
+        }
+        assert!((2..10).contains(&asked), "{asked} questions");
+        assert!(!order.is_live());
+    }
+
+    #[test]
+    fn one_found_after_all_is_cancelled_as_it_was_asked() {
+        let mut order = order();
+        tell(&mut order, OrderUpdate::Unknown { text: String::new() }, Ts(1));
+        order.cancel_sent(Ts(1));
+        tell(&mut order, refused(RejectClass::Other, true), Ts(2));
+        let state = OrderUpdate::State {
+            status: OrderStatus::New,
+            filled: Qty::ZERO,
+            qty: Qty(10),
+            px: Px(100),
+        };
+        tell(&mut order, state, Ts::from_ms(3));
+        assert_eq!(order.phase, Phase::Working);
+        let due = order.wakeup().unwrap();
+        assert_eq!(order.on_time(due, BOUND), Step::Cancel);
+    }
 }

@@ -90,7 +90,7 @@ pub fn approve(
         return Err(Reason::Budget);
     }
     if crosses_own(&order, standing) {
-        return Err(Reason::OrderUnknown);
+        return Err(Reason::OwnOrderInTheWay);
     }
 
     let (room, tightest) = room(&order, limits, standing);

@@ -500,6 +500,8 @@ pub struct PositionRecord {
     pub mark_price: Money,
     /// Margin the position needs.
     pub initial_margin: Money,
+    /// Leverage that the margin follows.
+    pub leverage: u32,
     /// When it last changed.
     pub updated: Ts,
 }

@@ -4,7 +4,7 @@ use crate::domain::{Asset, Instrument, InstrumentKind, Money, Qty, Side};
 
 use super::api::{
     AccountId, BalanceRecord, BookTicker, DepthSnapshot, FeeTier, MarginRecord, MarkRecord,
-    MarketId, OrderKey, OrderRecord, PositionRecord, TradeRecord, Wallet,
+    MarketId, OrderKey, OrderRecord, PositionRecord, Refusal, TradeRecord, Wallet,
 };
 use super::exchange::Exchange;
 use super::source::Crowd;
@@ -43,10 +43,33 @@ impl Exchange {
         self.market(market).map(|m| (m.percent_up, m.percent_down))
     }
 
-    /// Leverage of a perpetual.
+    /// Leverage of an account in a perpetual: what it chose, else the market's.
     #[must_use]
-    pub fn leverage(&self, market: MarketId) -> Option<u32> {
-        self.market(market).map(|m| m.leverage)
+    pub fn leverage(&self, account: AccountId, market: MarketId) -> u32 {
+        let own = self.accounts.get(account.0 as usize).and_then(|a| a.leverages.get(&market));
+        own.copied().or_else(|| self.market(market).map(|m| m.leverage)).unwrap_or(1).max(1)
+    }
+
+    /// Chooses the leverage of an account in a perpetual; refused when its margin would no longer
+    /// carry what it holds and has open.
+    pub fn set_leverage(
+        &mut self,
+        account: AccountId,
+        market: MarketId,
+        leverage: u32,
+    ) -> Result<(), Refusal> {
+        let before = self.leverage(account, market);
+        let Some(ledger) = self.accounts.get_mut(account.0 as usize) else {
+            return Err(Refusal::InsufficientFunds);
+        };
+        ledger.leverages.insert(market, leverage.max(1));
+        let margin = self.margin(account, None);
+        let needed = margin.position_margin + margin.order_margin;
+        if leverage < before && needed > margin.wallet + margin.unrealized_pnl {
+            self.accounts[account.0 as usize].leverages.insert(market, before);
+            return Err(Refusal::InsufficientFunds);
+        }
+        Ok(())
     }
 
     /// Changes whether a market takes orders; its book stays. False when there is no such market.
@@ -206,6 +229,7 @@ impl Exchange {
         let position = self.accounts.get(account.0 as usize)?.position(market);
         let mark_price = spec.reference_price().unwrap_or_default();
         let notional = mark_price * spec.instrument.quantity(position.qty.abs());
+        let leverage = self.leverage(account, market);
         Some(PositionRecord {
             market,
             qty: position.qty,
@@ -214,7 +238,8 @@ impl Exchange {
             unrealized_pnl: position.unrealized(&spec.instrument, mark_price).round_dp(8),
             realized_pnl: position.realized,
             mark_price,
-            initial_margin: (notional / Money::from(spec.leverage)).round_dp(8),
+            initial_margin: (notional / Money::from(leverage)).round_dp(8),
+            leverage,
             updated: position.updated,
         })
     }
@@ -225,11 +250,12 @@ impl Exchange {
         self.margin(account, None)
     }
 
-    /// The same, as it would be with more of an order resting.
+    /// The same, as it would be with more of an order resting; its price counts where the market
+    /// has none yet.
     pub(crate) fn margin(
         &self,
         account: AccountId,
-        more: Option<(MarketId, Side, Qty)>,
+        more: Option<(MarketId, Side, Qty, Money)>,
     ) -> MarginRecord {
         let mut sum = MarginRecord {
             wallet: Money::ZERO,
@@ -251,17 +277,18 @@ impl Exchange {
             let Ok(number) = u16::try_from(index) else { continue };
             let market = MarketId(number);
             let position = ledger.position(market);
-            let mark = spec.reference_price().unwrap_or_default();
+            let more = more.filter(|(id, ..)| *id == market);
+            let own_price = more.map(|(.., price)| price);
+            let mark = spec.reference_price().or(own_price).unwrap_or_default();
+            let leverage = Money::from(self.leverage(account, market));
             sum.unrealized_pnl += position.unrealized(&spec.instrument, mark).round_dp(8);
             let mut reach = self.open_reach(account, market);
-            if let Some((_, side, qty)) = more.filter(|(id, _, _)| *id == market) {
+            if let Some((_, side, qty, _)) = more {
                 reach[side.index()] += qty;
             }
             let worst = (position.qty + reach[0]).abs().max((position.qty - reach[1]).abs());
             let worst = worst.max(position.qty.abs());
-            let of = |lots: Qty| {
-                (mark * spec.instrument.quantity(lots) / Money::from(spec.leverage)).round_dp(8)
-            };
+            let of = |lots: Qty| (mark * spec.instrument.quantity(lots) / leverage).round_dp(8);
             sum.position_margin += of(position.qty.abs());
             sum.order_margin += of(worst) - of(position.qty.abs());
         }

@@ -108,6 +108,8 @@ pub(crate) struct FillResult {
 pub(crate) struct Ledger {
     pub(crate) pots: BTreeMap<(Wallet, Asset), Pot>,
     pub(crate) positions: BTreeMap<MarketId, Position>,
+    /// Leverage chosen for a perpetual, where it is not the market's own.
+    pub(crate) leverages: BTreeMap<MarketId, u32>,
 }
 
 impl Ledger {

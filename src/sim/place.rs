@@ -310,7 +310,7 @@ impl Exchange {
             let room = self.reduce_room(old.account, old.market, old.side);
             (qty - old.filled - old.prevented).min(resting.unwrap_or_default() + room)
         } else {
-            self.check_margin(old.account, old.market, old.side, qty - old.qty)?;
+            self.check_margin(old.account, old.market, old.side, qty - old.qty, px)?;
             qty - old.filled - old.prevented
         };
         let now = self.now;
@@ -343,7 +343,11 @@ impl Exchange {
         let instrument = &market.instrument;
         if instrument.kind == InstrumentKind::LinearPerpetual {
             if !place.reduce_only {
-                self.check_margin(account, place.market, place.side, qty)?;
+                let px = match place.terms {
+                    Terms::Limit { px, .. } => px,
+                    Terms::Market { .. } | Terms::MarketQuote { .. } => Px::default(),
+                };
+                self.check_margin(account, place.market, place.side, qty, px)?;
             }
             return Ok(Money::ZERO);
         }
@@ -369,13 +373,11 @@ impl Exchange {
         market: MarketId,
         side: Side,
         more: Qty,
+        px: Px,
     ) -> Result<(), Refusal> {
-        let spec = &self.markets[usize::from(market.0)];
-        if spec.reference_price().is_none() {
-            return Ok(());
-        }
-        let now = self.margin(account, None);
-        let then = self.margin(account, Some((market, side, more)));
+        let price = self.markets[usize::from(market.0)].instrument.price(px);
+        let now = self.margin(account, Some((market, side, Qty::ZERO, price)));
+        let then = self.margin(account, Some((market, side, more, price)));
         let needed = then.position_margin + then.order_margin;
         let before = now.position_margin + now.order_margin;
         if needed > before && needed > then.wallet + then.unrealized_pnl {

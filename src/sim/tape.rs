@@ -15,7 +15,7 @@
 //!   no lasting impact.
 //!
 //! Book tickers are ahead of the diffs, and moving the book by them would let a later, older diff
-//! bring a level back; they are used only where no snapshot proves the book (see [`Sync`]).
+//! bring a level back; they are used only where no snapshot proves the book (see `Sync`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -333,6 +333,12 @@ fn daemon(note: &Note) -> Line {
                 .word("to", to)
                 .with("why", why.as_str())
         }
+        Note::TargetTaken { name, base, .. } => {
+            let text = format!("{name}: what was found, {base}, counts as flat from now on");
+            Line::new(Info, "target_taken", text)
+                .with("instrument", name.as_str())
+                .with("base", base.to_string())
+        }
         Note::Paused { paused } => {
             let event = if *paused { "paused" } else { "resumed" };
             Line::new(Info, event, format!("{event} by the operator"))

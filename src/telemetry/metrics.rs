@@ -207,6 +207,7 @@ impl Metrics {
             | Note::Paused { .. }
             | Note::Reconciled { .. }
             | Note::Listed { .. }
+            | Note::TargetTaken { .. }
             | Note::Latch { .. } => {}
         }
     }

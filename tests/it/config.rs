@@ -158,7 +158,11 @@ fn naughty_files_are_refused_with_a_reason() {
         ),
         ("symbol = \"BTCUSDT\"", "symbol = \"btcusdt\"", &["upper-case"]),
         ("role = \"hedge\"", "role = \"quote\"", &["no instrument has role = \"hedge\""]),
-        ("inventory_target_base = 0.01 ", "inventory_target_base = -1 ", &["cannot be below zero"]),
+        (
+            "inventory_target_base = \"as_found\"",
+            "inventory_target_base = -1 ",
+            &["cannot be below zero"],
+        ),
         ("loss_limit_quote_session = 50\n", "", &["risk.loss_limit_quote_session is missing"]),
         (
             "loss_limit_quote_session = 50\n",

@@ -40,10 +40,11 @@ pub fn params() -> Params {
         venue: VenueId(venue),
         symbol: "BTCUSDT".to_owned(),
         role,
-        inventory_target_base: dec(target),
+        inventory_target_base: Some(dec(target)),
         limits: limits(),
     };
     Params {
+        mission: Mission::Trade,
         epoch: 1,
         venues: vec![venue("spot"), venue("perp")],
         instruments: vec![instrument(0, Role::Quote, "1"), instrument(1, Role::Hedge, "0")],
@@ -468,6 +469,36 @@ fn a_kill_cancels_everything_and_stays_halted() {
 }
 
 #[test]
+fn a_stop_is_verified_by_requests_alone() {
+    check("severed.txt");
+}
+
+#[test]
 fn what_an_earlier_run_left_is_cancelled_before_the_first_quote() {
     check("leftover.txt");
+}
+
+#[test]
+fn a_holding_far_from_its_target_is_not_traded_away() {
+    check("misplaced.txt");
+}
+
+#[test]
+fn a_target_that_is_as_found_is_told_so_that_it_is_remembered() {
+    let mut params = params();
+    params.instruments[0].inventory_target_base = None;
+    let mut engine = Engine::new(params);
+    let mut story = Story::new();
+    let mut inbox = Vec::new();
+    connected(&mut inbox);
+    inbox.push(Event::Account(story.account(0, &["BTC=5", "USDT=1"])));
+    let mut actions = Vec::new();
+    engine.step(story.now(), &inbox, &mut actions);
+    let found = actions.iter().find_map(|action| match action {
+        Action::Note(Note::TargetTaken { name, base, .. }) => Some((name.as_str(), *base)),
+        _ => None,
+    });
+    assert_eq!(found, Some(("spot:BTCUSDT", dec("5"))));
+    story.now_ms += 1;
+    assert_eq!(engine.status(story.now()).instruments[0].target_base, Some(dec("5")));
 }

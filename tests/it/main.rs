@@ -1,7 +1,9 @@
 //! Integration tests: stories, the wire, the daemon, the rules of the house.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails there and says so")]
 
+mod clients;
 mod config;
+mod daemon;
 mod engine;
 mod exchange;
 mod live;

@@ -111,7 +111,7 @@ impl Driver {
                     left.clamp(LEAST_FAREWELL, FAREWELL)
                 });
                 let last_requests = async {
-                    self.dispatch(now);
+                    self.dispatch(now).await;
                     while self.parts.http.open_requests() > 0 {
                         self.launch(now).await;
                         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
@@ -278,7 +278,7 @@ fn http(answer: HttpAnswer) -> Response<Body> {
     let kind = if html { "text/html" } else { "application/json;charset=UTF-8" };
     let mut response = Response::builder().status(answer.status).header(header::CONTENT_TYPE, kind);
     for (name, value) in answer.headers {
-        response = response.header(name, value);
+        response = response.header(HeaderName::from_static(name), value);
     }
     response.body(Body::from(answer.body)).expect("faces only make valid headers")
 }

@@ -1,5 +1,7 @@
 //! Misbehaviour on demand: what goes wrong, when, for how long or how often.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Span, Ts};
@@ -24,7 +26,7 @@ pub enum FaultKind {
     MuteMarket,
     /// Every WebSocket connection is cut without a closing handshake.
     CloseLinks,
-    /// One depth difference of each book is lost.
+    /// One depth difference of each book is lost; all of them, with a length.
     Gap,
     /// An order request is carried out but answered 503 with its fate unknown.
     #[serde(rename = "http_503_unknown_after_accept")]
@@ -95,8 +97,10 @@ struct Active {
     kind: FaultKind,
     venue: Option<VenueKind>,
     until: Ts,
-    /// Ends with the first request or event that it hits.
+    /// Ends with the first request that it hits.
     once: bool,
+    /// Streams that have lost their one difference; absent when all are lost.
+    lost: Option<BTreeSet<String>>,
 }
 
 /// The plan and what of it is going on.
@@ -107,6 +111,8 @@ pub struct FaultBoard {
 }
 
 const DEFAULT_LENGTH: Span = Span::from_s(1);
+/// Long enough for the slowest depth stream, which speaks once a second.
+const GAP_LENGTH: Span = Span::from_ms(1500);
 
 impl FaultBoard {
     /// A plan that starts now.
@@ -162,8 +168,7 @@ impl FaultBoard {
             }
             let single = matches!(
                 rule.kind,
-                FaultKind::Gap
-                    | FaultKind::UnknownAfterAccept
+                FaultKind::UnknownAfterAccept
                     | FaultKind::HttpTimeout
                     | FaultKind::Http429
                     | FaultKind::HtmlReply
@@ -172,9 +177,16 @@ impl FaultBoard {
             let until = match rule.for_ms {
                 Some(ms) => now + Span::from_ms(ms),
                 None if once => Ts::FAR,
+                None if rule.kind == FaultKind::Gap => now + GAP_LENGTH,
                 None => now + DEFAULT_LENGTH,
             };
-            self.active.push(Active { kind: rule.kind.clone(), venue: rule.venue, until, once });
+            self.active.push(Active {
+                kind: rule.kind.clone(),
+                venue: rule.venue,
+                until,
+                once,
+                lost: rule.for_ms.is_none().then(BTreeSet::new),
+            });
         }
         self.planned.retain(|planned| planned.next < Ts::FAR);
         cut
@@ -239,9 +251,14 @@ impl FaultBoard {
         self.position(venue, &FaultKind::MuteMarket).is_some()
     }
 
-    /// Whether this depth difference is lost; asked once for each difference.
-    pub fn loses_diff(&mut self, venue: VenueKind) -> bool {
-        !self.active.is_empty() && self.take(venue, &FaultKind::Gap)
+    /// Whether the depth difference that is about to go out on this stream is lost.
+    pub fn loses_diff(&mut self, venue: VenueKind, stream: &str) -> bool {
+        let here = |active: &Active| active.venue.is_none_or(|only| only == venue);
+        let mut gaps = self.active.iter_mut().filter(|a| a.kind == FaultKind::Gap && here(a));
+        gaps.any(|gap| match &mut gap.lost {
+            None => true,
+            Some(lost) => lost.insert(format!("{venue:?} {stream}")),
+        })
     }
 
     /// Whether a symbol takes no orders.
@@ -279,6 +296,22 @@ mod tests {
             board.advance(Ts::from_ms(ms));
             assert_eq!(board.market_muted(VenueKind::Spot), muted, "at {ms} ms");
         }
+    }
+
+    #[test]
+    fn a_gap_takes_one_difference_of_every_book() {
+        let mut board = FaultBoard::new(&[rule(r#"{"kind":"gap"}"#)], Ts(0));
+        board.advance(Ts(0));
+        for (venue, stream) in [
+            (VenueKind::Spot, "btcusdt@depth"),
+            (VenueKind::Spot, "ethusdt@depth"),
+            (VenueKind::Usdm, "btcusdt@depth"),
+        ] {
+            assert!(board.loses_diff(venue, stream), "{venue:?} {stream}");
+            assert!(!board.loses_diff(venue, stream), "{venue:?} {stream}, only once");
+        }
+        board.advance(Ts::from_ms(1500));
+        assert!(!board.loses_diff(VenueKind::Spot, "solusdt@depth"), "it is over");
     }
 
     #[test]

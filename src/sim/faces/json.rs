@@ -40,7 +40,13 @@ impl Object {
     #[must_use]
     pub fn int(mut self, key: &str, value: impl Into<i128>) -> Object {
         self.key(key);
-        write!(self.text, "{}", value.into()).expect("writing to a String cannot fail");
+        let value = value.into();
+        // The wide integer is written several times slower, and hardly anything needs it.
+        match i64::try_from(value) {
+            Ok(value) => write!(self.text, "{value}"),
+            Err(_) => write!(self.text, "{value}"),
+        }
+        .expect("writing to a String cannot fail");
         self
     }
 
@@ -129,6 +135,11 @@ pub fn quoted(value: &str) -> String {
 
 fn push_text(text: &mut String, value: &str) {
     text.push('"');
+    if !value.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        text.push_str(value);
+        text.push('"');
+        return;
+    }
     for c in value.chars() {
         match c {
             '"' => text.push_str("\\\""),
@@ -144,6 +155,11 @@ fn push_text(text: &mut String, value: &str) {
 
 /// Appends a decimal with exactly `scale` decimals, cut towards zero.
 pub fn push_fixed(text: &mut String, value: Money, scale: u32) {
+    if value.is_zero() && scale <= 8 {
+        let zero = "0.00000000";
+        text.push_str(if scale == 0 { "0" } else { &zero[..scale as usize + 2] });
+        return;
+    }
     let mut value = value.trunc_with_scale(scale);
     value.rescale(scale);
     if value.is_zero() {
@@ -181,5 +197,8 @@ mod tests {
         );
         assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
         assert_eq!(fixed("-0.000000001".parse().unwrap(), 8), "0.00000000");
+        assert_eq!(fixed(Money::ZERO, 8), "0.00000000");
+        assert_eq!((fixed(Money::ZERO, 2), fixed(Money::ZERO, 0)), ("0.00".into(), "0".into()));
+        assert_eq!(object().int("n", i128::MAX).end(), format!("{{\"n\":{}}}", i128::MAX));
     }
 }

@@ -7,6 +7,7 @@ use super::faults::{Fate, FaultBoard, FaultKind, FaultRule, VenueKind};
 use super::json::{array, object, quoted};
 use super::request::{Credential, HttpAnswer, HttpRequest, Keyring};
 use super::spot::SpotFace;
+use super::spot::api::{frame_kind, frame_refusal};
 use super::streams::{ConnId, Outbox, Route};
 use super::usdm::UsdmFace;
 use super::venue::{Ctx, Outcome, Venue};
@@ -48,6 +49,8 @@ pub struct LocalExchange {
     markets: Vec<(MarketId, bool)>,
     accounts: u32,
     requests: u64,
+    /// New orders asked for, carried out or not.
+    order_requests: u64,
 }
 
 /// What `apiRestrictions` says of a key that may trade and not withdraw.
@@ -97,6 +100,7 @@ impl LocalExchange {
             markets: markets.iter().map(|(id, market, _)| (*id, market.trading)).collect(),
             accounts: u32::try_from(accounts).unwrap_or(u32::MAX),
             requests: 0,
+            order_requests: 0,
         };
         local.advance(now, &mut Outbox::default());
         Ok(local)
@@ -127,6 +131,7 @@ impl LocalExchange {
         let delay = self.faults.latency(kind);
         let signed = request.api_key.is_some();
         let order = request.method != "GET" && request.path.to_ascii_lowercase().contains("order");
+        self.order_requests += u64::from(order && request.method == "POST");
         let fate = self.faults.fate(kind, signed, order);
         let plain = |status: u16, headers: Vec<(&'static str, String)>, body: &str| {
             let answer = HttpAnswer { status, headers, body: body.to_owned() };
@@ -137,8 +142,7 @@ impl LocalExchange {
                 return plain(502, Vec::new(), "<html><body>502 Bad Gateway</body></html>");
             }
             Fate::Throttled => {
-                let error = ApiError::new(-1003, "Too many requests.").status(429);
-                return plain(429, vec![("retry-after", "1".to_owned())], &error.body());
+                return plain(429, vec![("retry-after", "1".to_owned())], &throttled().body());
             }
             Fate::Normal | Fate::Silence | Fate::UnknownAfterAccept => {}
         }
@@ -146,19 +150,7 @@ impl LocalExchange {
         self.tell(now, out);
         match fate {
             Fate::Silence => Reply { answer: None, delay },
-            Fate::UnknownAfterAccept => {
-                let (code, msg) = match kind {
-                    VenueKind::Spot => (
-                        -1007,
-                        "Timeout waiting for response from backend server. Send status unknown; \
-                         execution status unknown.",
-                    ),
-                    VenueKind::Usdm => {
-                        (-1000, "Unknown error, please check your request or try again later.")
-                    }
-                };
-                plain(503, Vec::new(), &ApiError::new(code, msg).body())
-            }
+            Fate::UnknownAfterAccept => plain(503, Vec::new(), &unknown_fate(kind).body()),
             _ => {
                 let answer = self.venue(kind).answer(now, request.ip, outcome);
                 Reply { answer: Some(answer), delay }
@@ -227,10 +219,7 @@ impl LocalExchange {
     /// Answers a text frame.
     pub fn ws_text(&mut self, now: Ts, conn: ConnId, text: &str, out: &mut Outbox) {
         if self.spot.api.contains(conn) {
-            let LocalExchange { exchange, happened, keyring, spot, .. } = self;
-            let mut ctx = Ctx { now, exchange, happened };
-            spot.api_frame(&mut ctx, keyring, conn, text, out);
-            self.tell(now, out);
+            self.api_text(now, conn, text, out);
             return;
         }
         for hub in [&mut self.spot.venue.hub, &mut self.usdm.venue.hub] {
@@ -244,6 +233,28 @@ impl LocalExchange {
                 return;
             }
         }
+    }
+
+    /// Answers a frame of the WebSocket API, unless a fault takes the answer or the request.
+    fn api_text(&mut self, now: Ts, conn: ConnId, text: &str, out: &mut Outbox) {
+        let (signed, order) = frame_kind(text);
+        let fate = self.faults.fate(VenueKind::Spot, signed, order);
+        if matches!(fate, Fate::Throttled | Fate::Html) {
+            // Gateways speak no HTML here: both are a refusal before anything was done.
+            out.send(conn, frame_refusal(text, &throttled()));
+            return;
+        }
+        let LocalExchange { exchange, happened, keyring, spot, .. } = self;
+        let mut ctx = Ctx { now, exchange, happened };
+        let reply = spot.api_frame(&mut ctx, keyring, conn, text);
+        match (fate, reply) {
+            (Fate::UnknownAfterAccept, Some(_)) => {
+                out.send(conn, frame_refusal(text, &unknown_fate(VenueKind::Spot)));
+            }
+            (Fate::Silence, _) | (_, None) => {}
+            (_, Some(reply)) => out.send(conn, reply),
+        }
+        self.tell(now, out);
     }
 
     /// The connection is gone.
@@ -399,6 +410,7 @@ impl LocalExchange {
             .list("accounts", accounts)
             .list("faults", faults)
             .int("requests", self.requests)
+            .int("order_requests", self.order_requests)
             .raw("used_weight", &weights)
             .raw("connections", &connections)
             .end()
@@ -456,6 +468,23 @@ impl LocalExchange {
             .int("trades", trades.sum::<usize>() as i64)
             .end()
     }
+}
+
+fn throttled() -> ApiError {
+    ApiError::new(-1003, "Too many requests.").status(429)
+}
+
+/// The answer that leaves open whether a request was carried out.
+fn unknown_fate(kind: VenueKind) -> ApiError {
+    let (code, msg) = match kind {
+        VenueKind::Spot => (
+            -1007,
+            "Timeout waiting for response from backend server. Send status unknown; execution \
+             status unknown.",
+        ),
+        VenueKind::Usdm => (-1000, "Unknown error, please check your request or try again later."),
+    };
+    ApiError::new(code, msg).status(503)
 }
 
 fn venue_kind(kind: InstrumentKind) -> VenueKind {

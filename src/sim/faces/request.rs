@@ -88,7 +88,8 @@ impl Keyring {
         signature: &str,
     ) -> Result<u32, ApiError> {
         let (mac, account) = self.entry(api_key)?;
-        let expected = hex::decode(signature).map_err(|_| ApiError::bad_signature())?;
+        let mut expected = [0_u8; 32];
+        hex::decode_to_slice(signature, &mut expected).map_err(|_| ApiError::bad_signature())?;
         let mut mac = mac.clone();
         for part in payload {
             mac.update(part.as_bytes());

@@ -9,6 +9,8 @@ mod user;
 pub(super) use public::{aggregate, day_ticker, kline_row, stream_kline, stream_ticker};
 pub(super) use trade::{self_trade_word, status_word};
 
+use std::collections::BTreeMap;
+
 use super::error::ApiError;
 use super::json::object;
 use super::limits::{Limit, Limits};
@@ -31,6 +33,8 @@ pub struct SpotFace {
     /// The body of `apiRestrictions`; absent as on test networks.
     restrictions: Option<String>,
     last_execution: u64,
+    /// Rows of `order/amendments` by order, each with its execution id.
+    amendments: BTreeMap<u64, Vec<(u64, String)>>,
 }
 
 /// What a spot call does.
@@ -41,6 +45,7 @@ pub(super) enum Op {
     ExchangeInfo,
     Depth,
     Trades,
+    HistoricalTrades,
     AggTrades,
     Klines,
     AvgPrice,
@@ -60,6 +65,10 @@ pub(super) enum Op {
     Account,
     Commission,
     OrderCounts,
+    Amendments,
+    MyFilters,
+    ExecutionRules,
+    ReferencePrice,
     Restrictions,
 }
 
@@ -81,6 +90,9 @@ const CALLS: &[Call<Op>] = &[
     call("GET", "/api/v3/exchangeInfo", "exchangeInfo", Op::ExchangeInfo, 20, Access::Open),
     call("GET", "/api/v3/depth", "depth", Op::Depth, 0, Access::Open),
     call("GET", "/api/v3/trades", "trades.recent", Op::Trades, 25, Access::Open),
+    call("GET", "/api/v3/historicalTrades", "trades.historical", Op::HistoricalTrades, 25, {
+        Access::Open
+    }),
     call("GET", "/api/v3/aggTrades", "trades.aggregate", Op::AggTrades, 4, Access::Open),
     call("GET", "/api/v3/klines", "klines", Op::Klines, 2, Access::Open),
     call("GET", "/api/v3/avgPrice", "avgPrice", Op::AvgPrice, 2, Access::Open),
@@ -108,6 +120,10 @@ const CALLS: &[Call<Op>] = &[
     call("GET", "/api/v3/rateLimit/order", "account.rateLimits.orders", Op::OrderCounts, 40, {
         Access::Read
     }),
+    call("GET", "/api/v3/order/amendments", "order.amendments", Op::Amendments, 4, Access::Read),
+    call("GET", "/api/v3/myFilters", "myFilters", Op::MyFilters, 40, Access::Read),
+    call("GET", "/api/v3/executionRules", "executionRules", Op::ExecutionRules, 0, Access::Open),
+    call("GET", "/api/v3/referencePrice", "referencePrice", Op::ReferencePrice, 2, Access::Open),
     call("GET", "/sapi/v1/account/apiRestrictions", "", Op::Restrictions, 1, Access::Read),
 ];
 
@@ -136,6 +152,7 @@ impl SpotFace {
             fees: of_kind(InstrumentKind::Spot).map(|(_, _, fees)| fees.clone()).collect(),
             restrictions,
             last_execution: 0,
+            amendments: BTreeMap::new(),
         }
     }
 
@@ -190,7 +207,8 @@ impl SpotFace {
             Op::Time => Ok(object().int("serverTime", ctx.now.ms()).end()),
             Op::ExchangeInfo => self.exchange_info(ctx, params),
             Op::Depth => self.depth(ctx, params),
-            Op::Trades => self.trades(params),
+            Op::Trades => self.trades(params, None),
+            Op::HistoricalTrades => self.trades(params, params.int("fromId")?),
             Op::AggTrades => self.agg_trades(params),
             Op::Klines => self.klines(params),
             Op::AvgPrice => self.average_price(ctx.now, params),
@@ -210,6 +228,10 @@ impl SpotFace {
             Op::Account => self.account(ctx, account, params),
             Op::Commission => self.commission(params),
             Op::OrderCounts => Ok(self.order_counts(ctx.now, account)),
+            Op::Amendments => self.amendments(ctx, account, params),
+            Op::MyFilters => self.my_filters(params),
+            Op::ExecutionRules => self.execution_rules(params),
+            Op::ReferencePrice => self.reference_price(params),
             Op::Restrictions => Ok(self.restrictions.clone().unwrap_or_default()),
         }
     }
@@ -232,6 +254,11 @@ fn weight(call: &Call<Op>, params: &Params) -> i64 {
             (false, _) => 80,
         },
         Op::TickerPrice | Op::BookTicker => 4 - 2 * i64::from(one),
+        Op::ExecutionRules => match (one, params.text("symbols")) {
+            (true, _) => 2,
+            (false, Some(list)) => (2 + 2 * list.matches(',').count() as i64).min(40),
+            (false, None) => 40,
+        },
         Op::Test if params.text("computeCommissionRates") == Some("true") => 20,
         Op::Test => 1,
         Op::OpenOrders => 80 - 74 * i64::from(one),

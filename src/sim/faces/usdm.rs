@@ -52,8 +52,6 @@ pub struct UsdmFace {
     pending: Option<user::AccountUpdate>,
     fundings: Vec<PastFunding>,
     incomes: Vec<Income>,
-    /// Leverage an account chose, told back to it; margin follows the market's own leverage.
-    leverages: BTreeMap<(u32, MarketId), u32>,
     /// Changes of it that were not told yet.
     leverage_news: Vec<(u32, String, u32)>,
     /// Modifications that were asked with an id, by order, until told.
@@ -79,6 +77,7 @@ enum Op {
     ExchangeInfo,
     Depth,
     Trades,
+    HistoricalTrades,
     AggTrades,
     Klines,
     PremiumIndex,
@@ -141,6 +140,7 @@ const CALLS: &[Call<Op>] = &[
     call("GET", "/fapi/v1/exchangeInfo", Op::ExchangeInfo, 1, Access::Open),
     call("GET", "/fapi/v1/depth", Op::Depth, 0, Access::Open),
     call("GET", "/fapi/v1/trades", Op::Trades, 5, Access::Open),
+    call("GET", "/fapi/v1/historicalTrades", Op::HistoricalTrades, 200, Access::Key),
     call("GET", "/fapi/v1/aggTrades", Op::AggTrades, 20, Access::Open),
     call("GET", "/fapi/v1/klines", Op::Klines, 5, Access::Open),
     call("GET", "/fapi/v1/premiumIndex", Op::PremiumIndex, 0, Access::Open),
@@ -213,7 +213,6 @@ impl UsdmFace {
             pending: None,
             fundings: Vec::new(),
             incomes: Vec::new(),
-            leverages: BTreeMap::new(),
             leverage_news: Vec::new(),
             modify_ids: BTreeMap::new(),
         }
@@ -263,7 +262,8 @@ impl UsdmFace {
             Op::Time => Ok(object().int("serverTime", ctx.now.ms()).end()),
             Op::ExchangeInfo => Ok(self.exchange_info(ctx)),
             Op::Depth => self.depth(ctx, params),
-            Op::Trades => self.trades(params),
+            Op::Trades => self.trades(params, None),
+            Op::HistoricalTrades => self.trades(params, params.int("fromId")?),
             Op::AggTrades => self.agg_trades(params),
             Op::Klines => self.klines(params),
             Op::PremiumIndex => self.premium_index(ctx, params),
@@ -292,7 +292,7 @@ impl UsdmFace {
             Op::Balance => Ok(self.balances(ctx, account)),
             Op::AccountConfig => Ok(account::config()),
             Op::SymbolConfig => self.symbol_config(ctx, account, params),
-            Op::Leverage => self.set_leverage(account, params),
+            Op::Leverage => self.set_leverage(ctx, account, params),
             Op::MarginType => self.set_margin_type(params),
             Op::SetDual => account::set_flag(params, "dualSidePosition", -4059, "position side"),
             Op::Dual => Ok(object().flag("dualSidePosition", false).end()),

@@ -16,6 +16,10 @@ use secrecy::ExposeSecret;
 const KEEP_ALIVE: Span = Span::from_s(30 * 60);
 /// How long the venue may take to answer the subscription.
 const SUBSCRIBE_TIMEOUT: Span = Span::from_s(10);
+/// The venue tells every change of an order on the user stream, usually within milliseconds. A
+/// stream that says nothing for this long after an order was answered delivers no more, however
+/// faithfully it answers pings.
+const ECHO_TIMEOUT: Span = Span::from_s(3);
 
 /// State of the user stream.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ pub(super) struct User {
     /// The stream delivers: subscribed (spot), open (USD-M).
     pub(super) subscribed: bool,
     pub(super) failures: u32,
+    /// When it last told anything of the account.
+    told_at: Ts,
     requests: u64,
 }
 
@@ -288,7 +294,17 @@ impl Session {
         self.reconnect(LinkKind::User, now, &text, out);
     }
 
+    /// An order request sent at `sent_at` was carried out: the user stream owes us news of it.
+    pub(super) fn expect_echo(&mut self, sent_at: Ts, now: Ts) {
+        let told = self.user.told_at >= sent_at;
+        if !told && self.link(LinkKind::User).up && self.timers.get(&Timer::Echo).is_none() {
+            self.timers.insert(Timer::Echo, now + ECHO_TIMEOUT);
+        }
+    }
+
     fn on_user_event(&mut self, now: Ts, event: &str, out: &mut Outbox) {
+        self.user.told_at = now;
+        self.timers.remove(&Timer::Echo);
         let read = json::<wire::Head<'_>>(event).and_then(|head| {
             match head.e.as_deref().unwrap_or("") {
                 "executionReport" => {

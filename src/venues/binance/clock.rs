@@ -96,8 +96,9 @@ impl Session {
             out.events.push(Event::Clock { venue, offset, round_trip });
             if Span(offset.0.saturating_abs()) > self.params.max_clock_offset {
                 let text = format!(
-                    "our clock is {} ms off that of {}; at most {} ms are allowed: mend NTP",
-                    -offset.ms(),
+                    "our clock is {} ms {} that of {}; at most {} ms are allowed: mend NTP",
+                    offset.ms().abs(),
+                    if offset > Span::ZERO { "behind" } else { "ahead of" },
                     self.params.name,
                     self.params.max_clock_offset.ms()
                 );

@@ -444,9 +444,12 @@ pub(super) fn spot_balance(asset: &str, free: &str, locked: &str) -> Result<Bala
     Ok(Balance { asset: Asset::new(asset), free: money(free)?, locked: money(locked)? })
 }
 
-/// A JSON text, or what is wrong with it.
+/// A JSON text, or what is wrong with it; what is no JSON object or list shows its beginning.
 pub(super) fn json<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Unreadable> {
-    serde_json::from_str(text).map_err(|why| why.to_string())
+    serde_json::from_str(text).map_err(|why| match text.trim_start().as_bytes().first() {
+        Some(b'{' | b'[') => why.to_string(),
+        _ => format!("{why}, no JSON but {:?}", super::errors::excerpt(text)),
+    })
 }
 
 #[cfg(test)]

@@ -329,7 +329,7 @@ impl Session {
             return self.reconnect(link, now, "the venue announced a shutdown", out);
         }
         let (symbol, kind) = stream.split_once('@').unwrap_or((stream, ""));
-        let slot = self.markets.iter().position(|market| market.stream == symbol);
+        let slot = self.by_stream.get(symbol).copied();
         let listing = slot.and_then(|slot| self.markets[slot].listing.as_ref());
         let (Some(slot), Some(listing)) = (slot, listing) else {
             self.ignored += 1;

@@ -237,6 +237,18 @@ impl Session {
         self.send(Call::Fees, Ask::Fees { slot }, query, now, out);
     }
 
+    /// A venue that does not tell the fees is taken to charge its retail tier: quotes are then too
+    /// wide rather than too narrow. Asking goes on.
+    fn assume_retail_fees(&mut self, slot: usize, out: &mut Outbox) {
+        let (maker, taker) = match self.params.product {
+            Product::Spot => (Money::new(10, 4), Money::new(10, 4)),
+            Product::UsdM => (Money::new(2, 4), Money::new(5, 4)),
+        };
+        self.markets[slot].fees_known = true;
+        let instrument = self.markets[slot].id;
+        out.events.push(Event::Fees { instrument, maker, taker });
+    }
+
     /// The reply to `ask_fees`.
     pub(super) fn on_fees_reply(
         &mut self,
@@ -257,11 +269,17 @@ impl Session {
             Err(why) => {
                 self.fee_failures += 1;
                 self.garbled(format!("fees of {}: {why}", self.markets[slot].symbol), out);
+                if self.fee_failures >= FEE_FAILURES && !self.markets[slot].fees_known {
+                    self.assume_retail_fees(slot, out);
+                }
                 self.timers.insert(Timer::Fees(slot), now + backoff(self.fee_failures));
             }
         }
     }
 }
+
+/// Failures to learn the fees after which the retail tier is assumed.
+const FEE_FAILURES: u32 = 2;
 
 /// Maker and taker fee. Spot adds standard, special and tax commission, and the dearer of buying
 /// and selling; a discount for paying in another asset is not counted on.

@@ -5,6 +5,7 @@
 //! `sign` (requests), `errors` (what a refusal means), `listing` and `clock`.
 
 mod account;
+mod calendar;
 mod clock;
 mod decode;
 mod encode;
@@ -24,6 +25,7 @@ use crate::domain::{
 use crate::venues::{Frame, HttpRequest, Outbox, Protocol, Reply, Tag};
 
 use account::{OrderAsk, User};
+use calendar::Calendar;
 use clock::Clock;
 use decode::Listing;
 use encode::{Call, Security};
@@ -41,8 +43,10 @@ const BACKOFF_MAX: Span = Span::from_s(30);
 const LINK_LIFE: Span = Span::from_s(23 * 3600 + 50 * 60);
 /// Time between the renewals of two links, so that they do not all go at once.
 const LINK_LIFE_STAGGER: Span = Span::from_s(180);
-/// A connection that stood this long was sound; its end starts the backoff anew.
-const LINK_STABLE: Span = Span::from_s(60);
+/// A connection that stood this long was sound; its end starts the backoff anew. Without links
+/// nothing is hedged, so the wait is no longer than the venue demands: three links that are cut
+/// every 5 s are opened 170 times in 5 min, of 300 that Binance allows an address.
+const LINK_STABLE: Span = Span::from_s(5);
 /// Proof of life is told at most this often.
 const ALIVE_EVERY: Span = Span::from_ms(100);
 /// Orders whose price, quantity and venue id are remembered.
@@ -190,6 +194,7 @@ enum Timer {
     ListenKey,
     KeepAlive,
     Subscribe,
+    Echo,
     DeadMan(usize),
     OrderWindow,
     WeightWindow,
@@ -208,8 +213,12 @@ struct Session {
     params: Params,
     signer: Signer,
     markets: Vec<Market>,
+    /// Places in `markets` by the symbol as stream names spell it.
+    by_stream: BTreeMap<String, usize>,
+    /// Places in `markets` by symbol.
+    by_symbol: BTreeMap<String, usize>,
     links: [Link; 3],
-    timers: BTreeMap<Timer, Ts>,
+    timers: Calendar,
     asks: BTreeMap<Tag, Ask>,
     last_tag: u64,
     started: Ts,
@@ -242,6 +251,12 @@ fn backoff(failures: u32) -> Span {
     }
 }
 
+/// The place of each instrument by the spelling of its symbol; of two with one, the first.
+fn places(params: &Params, spelling: impl Fn(&str) -> String) -> BTreeMap<String, usize> {
+    let all = params.instruments.iter().enumerate().rev();
+    all.map(|(slot, (_, symbol))| (spelling(symbol), slot)).collect()
+}
+
 impl Session {
     fn new(params: Params) -> Session {
         let market = |(id, symbol): &(InstrumentId, String)| Market {
@@ -258,9 +273,11 @@ impl Session {
         };
         Session {
             signer: Signer::new(&params.credentials.secret),
+            by_stream: places(&params, str::to_lowercase),
+            by_symbol: places(&params, str::to_owned),
             markets: params.instruments.iter().map(market).collect(),
             links: Default::default(),
-            timers: BTreeMap::new(),
+            timers: Calendar::default(),
             asks: BTreeMap::new(),
             last_tag: 0,
             started: Ts::default(),
@@ -294,7 +311,7 @@ impl Session {
 
     /// A configured and listed symbol.
     fn listed(&self, symbol: &str) -> Option<(usize, &Listing)> {
-        let slot = self.markets.iter().position(|market| market.symbol == symbol)?;
+        let slot = *self.by_symbol.get(symbol)?;
         Some((slot, self.markets[slot].listing.as_ref()?))
     }
 
@@ -484,6 +501,9 @@ impl Session {
             _ => None,
         };
         if let Some((what, id, slot)) = order {
+            if what != OrderAsk::Query && matches!(fate, Fate::Done(_)) {
+                self.expect_echo(reply.sent_at, now);
+            }
             return self.on_order_reply(what, slot, id, now, fate, out);
         }
         if self.finished {
@@ -547,6 +567,7 @@ impl Session {
             LinkKind::User => {
                 self.user.subscribed = false;
                 self.timers.remove(&Timer::Subscribe);
+                self.timers.remove(&Timer::Echo);
             }
         }
     }
@@ -605,6 +626,10 @@ impl Session {
             Timer::KeepAlive => self.keep_alive(now, out),
             Timer::Subscribe => {
                 self.reconnect(LinkKind::User, now, "no answer to the subscription", out);
+            }
+            Timer::Echo => {
+                let why = "an order was answered, but not told on the user stream";
+                self.reconnect(LinkKind::User, now, why, out);
             }
             Timer::DeadMan(slot) => self.arm(slot, now, out),
             Timer::OrderWindow => {
@@ -689,11 +714,9 @@ impl Protocol for Session {
     }
 
     fn on_timeout(&mut self, now: Ts, out: &mut Outbox) {
-        let due: Vec<Timer> =
-            self.timers.iter().filter(|&(_, &at)| at <= now).map(|(&timer, _)| timer).collect();
-        for timer in due {
+        for timer in self.timers.due(now) {
             // An earlier timer of this turn may have moved or dropped it.
-            if self.timers.get(&timer).is_some_and(|&at| at <= now) {
+            if self.timers.get(&timer).is_some_and(|at| at <= now) {
                 self.timers.remove(&timer);
                 self.on_timer(timer, now, out);
             }
@@ -701,7 +724,7 @@ impl Protocol for Session {
     }
 
     fn next_timeout(&self) -> Option<Ts> {
-        self.timers.values().min().copied()
+        self.timers.next()
     }
 
     fn finish(&mut self, now: Ts, out: &mut Outbox) {

@@ -187,7 +187,10 @@ impl World {
             .collect();
         let bounds = settings.instruments.iter().map(|i| Bounds {
             market: MarketId(u16::from(!is_spot(i.venue))),
-            target_base: i.inventory_target_base,
+            target_base: match i.inventory_target_base {
+                evenkeel::config::Target::Base(base) => base,
+                evenkeel::config::Target::AsFound => panic!("the demo names its targets"),
+            },
             limit_base: i.inventory_limit_base,
         });
         let mut watch = Watch::default();

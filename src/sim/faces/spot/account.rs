@@ -9,9 +9,35 @@ use crate::sim::faces::limits::Limits;
 use crate::sim::faces::market::MarketFace;
 use crate::sim::faces::request::Params;
 use crate::sim::faces::venue::{Ctx, order_key, row_limit, select, window};
-use crate::sim::{AccountId, OrderRecord, Status, TradeRecord, Wallet};
+use crate::sim::{AccountId, OrderKey, OrderRecord, Status, TradeRecord, Wallet};
 
 impl SpotFace {
+    /// The amendments of one order, oldest first.
+    pub(super) fn amendments(
+        &self,
+        ctx: &Ctx<'_>,
+        account: u32,
+        params: &Params,
+    ) -> Result<String, ApiError> {
+        let market = self.venue.symbol(params)?;
+        let id = params.int("orderId")?.ok_or_else(|| ApiError::mandatory("orderId"))?;
+        let id = u64::try_from(id).unwrap_or_default();
+        let from = params.int("fromExecutionId")?.unwrap_or_default();
+        let limit = row_limit(params, 500, 1000)?;
+        ctx.exchange
+            .order(AccountId(account), market.id, &OrderKey::Id(id))
+            .ok_or_else(ApiError::no_such_order)?;
+        let rows = self.amendments.get(&id).map_or(&[][..], Vec::as_slice).iter();
+        let rows = rows.filter(|(execution, _)| i128::from(*execution) >= i128::from(from));
+        Ok(array(rows.take(limit).map(|(_, row)| row.clone())))
+    }
+
+    /// Filters of the account alone: there are none here beyond those of `exchangeInfo`.
+    pub(super) fn my_filters(&self, params: &Params) -> Result<String, ApiError> {
+        self.venue.symbol(params)?;
+        Ok(r#"{"exchangeFilters":[],"symbolFilters":[],"assetFilters":[]}"#.to_owned())
+    }
+
     pub(super) fn query_order(
         &self,
         ctx: &Ctx<'_>,

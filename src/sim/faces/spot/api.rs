@@ -57,6 +57,12 @@ impl Sessions {
         self.by_conn.keys().copied().collect()
     }
 
+    /// Whether anybody is subscribed to the account's events.
+    pub(super) fn hears(&self, account: u32) -> bool {
+        let mut sessions = self.by_conn.values();
+        sessions.any(|session| session.subscriptions.values().any(|of| *of == account))
+    }
+
     /// Sends an event to every subscription of the account.
     pub(super) fn tell(&self, account: u32, event: &str, out: &mut Outbox) {
         for (conn, session) in &self.by_conn {
@@ -70,22 +76,18 @@ impl Sessions {
 }
 
 impl SpotFace {
-    /// Answers one frame of the WebSocket API.
+    /// The answer to one frame of the WebSocket API; `None` on a connection that is gone.
     pub fn api_frame(
         &mut self,
         ctx: &mut Ctx<'_>,
         keyring: &Keyring,
         conn: ConnId,
         text: &str,
-        out: &mut Outbox,
-    ) {
-        let Some(session) = self.api.by_conn.get(&conn) else { return };
+    ) -> Option<String> {
+        let session = self.api.by_conn.get(&conn)?;
         let (ip, mut rate_limits) = (session.ip, session.rate_limits);
         let frame: Value = serde_json::from_str(text).unwrap_or(Value::Null);
-        let id = match frame.get("id") {
-            Some(id @ (Value::String(_) | Value::Number(_))) => id.to_string(),
-            _ => "null".to_owned(),
-        };
+        let id = frame_id(&frame);
         let params = frame.get("params").cloned().unwrap_or(Value::Null);
         let params = Params::from_json(&params);
         if let Ok(Some(wanted)) = params.flag("returnRateLimits") {
@@ -105,8 +107,7 @@ impl SpotFace {
             Ok(result) => reply.int("status", 200).raw("result", result),
             Err(error) => reply.int("status", error.status).raw("error", &error.body()),
         };
-        let reply = if rate_limits { reply.raw("rateLimits", &counted).end() } else { reply.end() };
-        out.send(conn, reply);
+        Some(if rate_limits { reply.raw("rateLimits", &counted).end() } else { reply.end() })
     }
 
     fn api_limits(&mut self, now: Ts, ip: u64, account: Option<u32>) -> String {
@@ -218,6 +219,31 @@ impl SpotFace {
             other => Err(unknown_method(other)),
         }
     }
+}
+
+/// The `id` of a frame as JSON; `null` when it has none.
+fn frame_id(frame: &Value) -> String {
+    match frame.get("id") {
+        Some(id @ (Value::String(_) | Value::Number(_))) => id.to_string(),
+        _ => "null".to_owned(),
+    }
+}
+
+/// What a fault needs to know of a frame: whether it is signed, whether it changes orders.
+pub(in crate::sim::faces) fn frame_kind(text: &str) -> (bool, bool) {
+    let frame: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+    let signed = frame.pointer("/params/signature").is_some();
+    let method = frame.get("method").and_then(Value::as_str).unwrap_or_default();
+    let call = CALLS.iter().find(|call| call.ws == method.strip_prefix("v3/").unwrap_or(method));
+    let order = call.is_some_and(|call| call.access == Access::Trade || call.op == Op::Amend);
+    (signed, order)
+}
+
+/// The refusal of a frame that was not carried out, or whose fate is not told.
+pub(in crate::sim::faces) fn frame_refusal(text: &str, error: &ApiError) -> String {
+    let frame: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+    let reply = object().raw("id", &frame_id(&frame)).int("status", error.status);
+    reply.raw("error", &error.body()).end()
 }
 
 fn unknown_method(method: &str) -> ApiError {

@@ -63,11 +63,17 @@ impl SpotFace {
             .end())
     }
 
-    pub(super) fn trades(&self, params: &Params) -> Result<String, ApiError> {
+    /// The newest trades, or those from an id on.
+    pub(super) fn trades(&self, params: &Params, from: Option<i64>) -> Result<String, ApiError> {
         let market = self.venue.symbol(params)?;
         let limit = row_limit(params, 500, 1000)?;
-        let skipped = market.trades.len().saturating_sub(limit);
-        Ok(array(market.trades.iter().skip(skipped).map(|trade| {
+        let skipped = match from {
+            Some(from) => {
+                market.trades.partition_point(|t| i128::from(t.trade_id) < i128::from(from))
+            }
+            None => market.trades.len().saturating_sub(limit),
+        };
+        Ok(array(market.trades.iter().skip(skipped).take(limit).map(|trade| {
             object()
                 .int("id", trade.trade_id)
                 .text("price", &market.price(trade.px))
@@ -78,6 +84,18 @@ impl SpotFace {
                 .flag("isBestMatch", true)
                 .end()
         })))
+    }
+
+    /// Execution rules: no symbol has any here.
+    pub(super) fn execution_rules(&self, params: &Params) -> Result<String, ApiError> {
+        self.venue.symbol_if_sent(params)?;
+        Ok(r#"{"symbolRules":[]}"#.to_owned())
+    }
+
+    /// The reference price: no symbol has one here.
+    pub(super) fn reference_price(&self, params: &Params) -> Result<String, ApiError> {
+        self.venue.symbol(params)?;
+        Err(ApiError::new(-2043, "This symbol doesn't have a reference price."))
     }
 
     pub(super) fn agg_trades(&self, params: &Params) -> Result<String, ApiError> {
@@ -244,7 +262,7 @@ impl SpotFace {
                 let name = format!("{}@depth{suffix}", market.lower);
                 if let Some(diff) = diff
                     && hub.wanted(&name)
-                    && !faults.loses_diff(VenueKind::Spot)
+                    && !faults.loses_diff(VenueKind::Spot, &name)
                 {
                     let payload = object()
                         .text("e", "depthUpdate")

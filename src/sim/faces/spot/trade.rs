@@ -12,6 +12,9 @@ use crate::sim::{
     TimeInForce, TradeRecord,
 };
 
+/// Orders whose amendments are remembered.
+const AMENDED_ORDERS: usize = 10_000;
+
 /// How much of an order its reply tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Detail {
@@ -211,7 +214,8 @@ impl SpotFace {
         let qty = on_lot(&market.instrument, qty).ok_or_else(|| filter("LOT_SIZE"))?;
         let client_id = self.venue.client_id(params, "newClientOrderId")?;
         let before = ctx.exchange.order(AccountId(account), id, &key);
-        let before = before.map(|order| order.client_id.to_string());
+        let (before, qty_before) =
+            before.map(|order| (order.client_id.to_string(), order.qty)).unwrap_or_default();
         let command =
             Command::Amend { market: id, key, px: None, qty, client_id: Some(client_id.clone()) };
         let answer = ctx.submit(account, &command).map_err(|why| match why {
@@ -219,10 +223,23 @@ impl SpotFace {
             other => refusal(other),
         })?;
         let record = placed(&answer)?;
-        let before = before.unwrap_or_default();
         self.venue.given_ids.insert(record.order_id, before.clone());
         self.last_execution += 1;
         let market = self.venue.market(id).ok_or_else(ApiError::invalid_symbol)?;
+        let row = object()
+            .text("symbol", &market.instrument.symbol)
+            .int("orderId", record.order_id)
+            .int("executionId", self.last_execution)
+            .text("origClientOrderId", &before)
+            .text("newClientOrderId", &record.client_id)
+            .text("origQty", &market.quantity(qty_before))
+            .text("newQty", &market.quantity(record.qty))
+            .int("time", ctx.now.ms())
+            .end();
+        if self.amendments.len() >= AMENDED_ORDERS {
+            self.amendments.pop_first();
+        }
+        self.amendments.entry(record.order_id).or_default().push((self.last_execution, row));
         let order = object()
             .text("symbol", &market.instrument.symbol)
             .int("orderId", record.order_id)

@@ -32,7 +32,7 @@ impl SpotFace {
             }
             _ => None,
         };
-        if muted {
+        if muted || !self.api.hears(record.account.0) {
             return;
         }
         let Some(report) = self.execution_report(ctx.now, record, execution, given) else { return };
@@ -115,6 +115,9 @@ impl SpotFace {
         now: Ts,
         out: &mut Outbox,
     ) {
+        if !self.api.hears(account) {
+            return;
+        }
         let rows = changed.iter().map(|balance| {
             object()
                 .text("a", balance.asset.as_str())

@@ -105,55 +105,9 @@ impl UsdmFace {
             if !v2 && position.qty.is_zero() && orders.is_empty() {
                 return None;
             }
-            Some(self.risk_row(account, market, &position, &orders, v2))
+            Some(risk_row(market, &position, &orders, v2))
         });
         Ok(array(rows))
-    }
-
-    fn risk_row(
-        &self,
-        account: u32,
-        market: &MarketFace,
-        position: &PositionRecord,
-        orders: &[OrderRecord],
-        v2: bool,
-    ) -> String {
-        let row = object()
-            .text("symbol", &market.instrument.symbol)
-            .text("positionSide", "BOTH")
-            .text("positionAmt", &market.quantity(position.qty))
-            .plain("entryPrice", position.entry_price)
-            .plain("breakEvenPrice", position.break_even_price)
-            .fixed("markPrice", position.mark_price, 8)
-            .fixed("unRealizedProfit", position.unrealized_pnl, 8)
-            .text("liquidationPrice", "0")
-            .text("isolatedMargin", "0")
-            .fixed("notional", notional(market, position), 8)
-            .text("isolatedWallet", "0")
-            .int("updateTime", position.updated.ms());
-        if v2 {
-            return row
-                .text("marginType", "cross")
-                .text("isAutoAddMargin", "false")
-                .text("leverage", &self.leverage_of(account, market).to_string())
-                .text("maxNotionalValue", &NOTIONAL_CAP.to_string())
-                .end();
-        }
-        let side_notional = |side: Side| {
-            let orders = orders.iter().filter(|order| order.side == side);
-            orders
-                .map(|o| market.instrument.notional(o.px().unwrap_or_default(), o.open_qty()))
-                .sum::<Money>()
-        };
-        row.text("marginAsset", market.instrument.quote.as_str())
-            .fixed("initialMargin", position.initial_margin, 8)
-            .fixed("maintMargin", maintenance(market, position), 8)
-            .fixed("positionInitialMargin", position.initial_margin, 8)
-            .text("openOrderInitialMargin", "0")
-            .int("adl", 0)
-            .plain("bidNotional", side_notional(Side::Buy))
-            .plain("askNotional", side_notional(Side::Sell))
-            .end()
     }
 
     pub(super) fn account(&self, ctx: &Ctx<'_>, account: u32, v2: bool) -> String {
@@ -174,44 +128,12 @@ impl UsdmFace {
                 .end()
         });
         let told = positions.iter().filter(|(_, p)| v2 || !p.qty.is_zero());
-        let rows = told.map(|(market, position)| self.position_row(account, market, position, v2));
+        let rows = told.map(|(market, position)| position_row(market, position, v2));
         let head =
             if v2 { config_fields().flag("feeBurn", false).int("updateTime", 0) } else { object() };
         margin_fields(head, "total", &margin, margin.wallet, maintenance)
             .list("assets", assets)
             .list("positions", rows)
-            .end()
-    }
-
-    fn position_row(
-        &self,
-        account: u32,
-        market: &MarketFace,
-        position: &PositionRecord,
-        v2: bool,
-    ) -> String {
-        let row = object()
-            .text("symbol", &market.instrument.symbol)
-            .text("positionSide", "BOTH")
-            .text("positionAmt", &market.quantity(position.qty))
-            .fixed("unrealizedProfit", position.unrealized_pnl, 8)
-            .fixed("notional", notional(market, position), 8)
-            .text("isolatedWallet", "0")
-            .fixed("initialMargin", position.initial_margin, 8)
-            .fixed("maintMargin", maintenance(market, position), 8)
-            .int("updateTime", position.updated.ms());
-        if !v2 {
-            return row.text("isolatedMargin", "0").end();
-        }
-        row.fixed("positionInitialMargin", position.initial_margin, 8)
-            .text("openOrderInitialMargin", "0")
-            .text("leverage", &self.leverage_of(account, market).to_string())
-            .flag("isolated", false)
-            .plain("entryPrice", position.entry_price)
-            .plain("breakEvenPrice", position.break_even_price)
-            .text("maxNotional", &NOTIONAL_CAP.to_string())
-            .text("bidNotional", "0")
-            .text("askNotional", "0")
             .end()
     }
 
@@ -246,10 +168,6 @@ impl UsdmFace {
         }))
     }
 
-    fn leverage_of(&self, account: u32, market: &MarketFace) -> u32 {
-        self.leverages.get(&(account, market.id)).copied().unwrap_or(20)
-    }
-
     pub(super) fn symbol_config(
         &self,
         ctx: &Ctx<'_>,
@@ -257,8 +175,7 @@ impl UsdmFace {
         params: &Params,
     ) -> Result<String, ApiError> {
         Ok(array(self.markets_sent(params)?.into_iter().map(|market| {
-            let own = self.leverages.get(&(account, market.id)).copied();
-            let leverage = own.or_else(|| ctx.exchange.leverage(market.id)).unwrap_or(1);
+            let leverage = ctx.exchange.leverage(AccountId(account), market.id);
             object()
                 .text("symbol", &market.instrument.symbol)
                 .text("marginType", "CROSSED")
@@ -271,6 +188,7 @@ impl UsdmFace {
 
     pub(super) fn set_leverage(
         &mut self,
+        ctx: &mut Ctx<'_>,
         account: u32,
         params: &Params,
     ) -> Result<String, ApiError> {
@@ -280,7 +198,10 @@ impl UsdmFace {
         let Some(leverage) = u32::try_from(leverage).ok().filter(|l| (1..=125).contains(l)) else {
             return Err(ApiError::new(-4028, format!("Leverage {leverage} is not valid")));
         };
-        self.leverages.insert((account, id), leverage);
+        ctx.exchange.set_leverage(AccountId(account), id, leverage).map_err(|_| {
+            let msg = "Leverage is smaller than permitted: insufficient margin balance";
+            ApiError::new(-2028, msg)
+        })?;
         self.leverage_news.push((account, symbol.clone(), leverage));
         Ok(object()
             .int("leverage", leverage)
@@ -351,6 +272,76 @@ impl UsdmFace {
                 .end()
         })))
     }
+}
+
+fn position_row(market: &MarketFace, position: &PositionRecord, v2: bool) -> String {
+    let row = object()
+        .text("symbol", &market.instrument.symbol)
+        .text("positionSide", "BOTH")
+        .text("positionAmt", &market.quantity(position.qty))
+        .fixed("unrealizedProfit", position.unrealized_pnl, 8)
+        .fixed("notional", notional(market, position), 8)
+        .text("isolatedWallet", "0")
+        .fixed("initialMargin", position.initial_margin, 8)
+        .fixed("maintMargin", maintenance(market, position), 8)
+        .int("updateTime", position.updated.ms());
+    if !v2 {
+        return row.text("isolatedMargin", "0").end();
+    }
+    row.fixed("positionInitialMargin", position.initial_margin, 8)
+        .text("openOrderInitialMargin", "0")
+        .text("leverage", &position.leverage.to_string())
+        .flag("isolated", false)
+        .plain("entryPrice", position.entry_price)
+        .plain("breakEvenPrice", position.break_even_price)
+        .text("maxNotional", &NOTIONAL_CAP.to_string())
+        .text("bidNotional", "0")
+        .text("askNotional", "0")
+        .end()
+}
+
+fn risk_row(
+    market: &MarketFace,
+    position: &PositionRecord,
+    orders: &[OrderRecord],
+    v2: bool,
+) -> String {
+    let row = object()
+        .text("symbol", &market.instrument.symbol)
+        .text("positionSide", "BOTH")
+        .text("positionAmt", &market.quantity(position.qty))
+        .plain("entryPrice", position.entry_price)
+        .plain("breakEvenPrice", position.break_even_price)
+        .fixed("markPrice", position.mark_price, 8)
+        .fixed("unRealizedProfit", position.unrealized_pnl, 8)
+        .text("liquidationPrice", "0")
+        .text("isolatedMargin", "0")
+        .fixed("notional", notional(market, position), 8)
+        .text("isolatedWallet", "0")
+        .int("updateTime", position.updated.ms());
+    if v2 {
+        return row
+            .text("marginType", "cross")
+            .text("isAutoAddMargin", "false")
+            .text("leverage", &position.leverage.to_string())
+            .text("maxNotionalValue", &NOTIONAL_CAP.to_string())
+            .end();
+    }
+    let side_notional = |side: Side| {
+        let orders = orders.iter().filter(|order| order.side == side);
+        orders
+            .map(|o| market.instrument.notional(o.px().unwrap_or_default(), o.open_qty()))
+            .sum::<Money>()
+    };
+    row.text("marginAsset", market.instrument.quote.as_str())
+        .fixed("initialMargin", position.initial_margin, 8)
+        .fixed("maintMargin", maintenance(market, position), 8)
+        .fixed("positionInitialMargin", position.initial_margin, 8)
+        .text("openOrderInitialMargin", "0")
+        .int("adl", 0)
+        .plain("bidNotional", side_notional(Side::Buy))
+        .plain("askNotional", side_notional(Side::Sell))
+        .end()
 }
 
 fn notional(market: &MarketFace, position: &PositionRecord) -> Money {

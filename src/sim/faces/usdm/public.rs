@@ -61,11 +61,17 @@ impl UsdmFace {
             .end())
     }
 
-    pub(super) fn trades(&self, params: &Params) -> Result<String, ApiError> {
+    /// The newest trades, or those from an id on.
+    pub(super) fn trades(&self, params: &Params, from: Option<i64>) -> Result<String, ApiError> {
         let market = self.venue.symbol(params)?;
         let limit = row_limit(params, 500, 1000)?;
-        let skipped = market.trades.len().saturating_sub(limit);
-        Ok(array(market.trades.iter().skip(skipped).map(|trade| {
+        let skipped = match from {
+            Some(from) => {
+                market.trades.partition_point(|t| i128::from(t.trade_id) < i128::from(from))
+            }
+            None => market.trades.len().saturating_sub(limit),
+        };
+        Ok(array(market.trades.iter().skip(skipped).take(limit).map(|trade| {
             let notional = market.instrument.notional(trade.px, trade.qty);
             object()
                 .int("id", trade.trade_id)
@@ -348,7 +354,7 @@ impl UsdmFace {
                         .end()
                 };
                 let name = format!("{}@depth{suffix}", market.lower);
-                if hub.wanted(&name) && !faults.loses_diff(VenueKind::Usdm) {
+                if hub.wanted(&name) && !faults.loses_diff(VenueKind::Usdm, &name) {
                     hub.publish(&name, &update(&diff.bids, &diff.asks), out);
                 }
                 for levels in [5, 10, 20] {

@@ -1,0 +1,279 @@
+//! Status, orders, positions and ledger as tables for people, from the JSON that machines get.
+
+use serde_json::Value;
+
+use super::table::{columns, plain, render};
+
+/// The daemon on one screen.
+pub(super) fn status(all: &Value) -> String {
+    let mut out = headline(all);
+    out.push('\n');
+    columns(&instruments(all), 0, &mut out);
+    out.push('\n');
+    columns(&exposure(all), 0, &mut out);
+    out.push('\n');
+    out.push_str(&session(all));
+    out.push('\n');
+    columns(&venues(all), 0, &mut out);
+    out
+}
+
+/// Orders that are not closed.
+pub(super) fn orders(all: &Value) -> String {
+    let mut rows = vec![head("venue symbol side price quantity filled state purpose age_ms id")];
+    rows.extend(list(all, "orders").map(|order| {
+        [
+            "venue", "symbol", "side", "price", "quantity", "filled", "state", "purpose", "age_ms",
+            "id",
+        ]
+        .map(|key| text(order, key))
+        .to_vec()
+    }));
+    if rows.len() == 1 {
+        return "no orders\n".to_owned();
+    }
+    let mut out = String::new();
+    columns(&rows, 0, &mut out);
+    out
+}
+
+/// What is held, against its target, and what that makes together.
+pub(super) fn positions(all: &Value) -> String {
+    let mut rows = vec![head("venue symbol held target most mean mark profit_quote")];
+    rows.extend(list(all, "instruments").map(|own| {
+        vec![
+            text(own, "venue"),
+            text(own, "symbol"),
+            text(own, "held_base"),
+            text(own, "target_base"),
+            text(own, "max_inventory_base"),
+            number(&own["average_inventory_base"], 6),
+            text(own, "mark_price"),
+            text(own, "profit_quote"),
+        ]
+    }));
+    let mut out = String::new();
+    columns(&rows, 0, &mut out);
+    out.push('\n');
+    columns(&exposure(all), 0, &mut out);
+    out
+}
+
+/// The sums of the session, all of them.
+pub(super) fn ledger(all: &Value) -> String {
+    session(all) + "\n" + &render(&all["session"])
+}
+
+/// State, and whatever an operator must know first.
+fn headline(all: &Value) -> String {
+    let mut line = plain(&all["state"]);
+    if let Some(why) = all["halt_reason"].as_str() {
+        line.push_str(&format!(" ({}: {why})", plain(&all["halt_cause"])));
+    }
+    if all["paused"] == true {
+        line.push_str(", paused by the operator");
+    }
+    let seconds = all["driver"]["uptime_ms"].as_u64().unwrap_or_default() / 1000;
+    let clean: String = line.chars().filter(|c| !c.is_control()).collect();
+    format!(
+        "{clean}   {}   up {seconds} s   evenkeel {}\n",
+        text(all, "at"),
+        plain(&all["driver"]["version"])
+    )
+}
+
+/// One row an instrument: what is held, what is shown, and why.
+fn instruments(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head(
+        "venue symbol held target bid our_bid best_bid best_ask our_ask ask half_bps skew_bps",
+    )];
+    rows.extend(list(all, "instruments").map(|own| {
+        let quoted = own["quoted"] == true;
+        let reason = |side: &str| {
+            if quoted { plain(&own[side]["reason"]) } else { "hedge only".to_owned() }
+        };
+        let best = |side: &str| decimal(&own[side]["best"]["price"]);
+        vec![
+            text(own, "venue"),
+            text(own, "symbol"),
+            text(own, "held_base"),
+            text(own, "target_base"),
+            reason("bid"),
+            own_best(all, own, "buy"),
+            best("bid"),
+            best("ask"),
+            own_best(all, own, "sell"),
+            reason("ask"),
+            number(&own["quote"]["half_spread_bps"], 2),
+            number(&own["quote"]["skew_bps"], 2),
+        ]
+    }));
+    rows
+}
+
+/// The best price that we show on a side.
+fn own_best(all: &Value, own: &Value, side: &str) -> String {
+    let ours = list(all, "orders").filter(|order| {
+        order["venue"] == own["venue"]
+            && order["symbol"] == own["symbol"]
+            && order["side"] == side
+            && order["purpose"] == "quote"
+            && order["state"] != "unknown"
+    });
+    let price = |order: &&Value| text(order, "price").parse::<crate::domain::Money>().ok();
+    let best = if side == "buy" { ours.max_by_key(price) } else { ours.min_by_key(price) };
+    best.map_or_else(|| "-".to_owned(), |order| text(order, "price"))
+}
+
+fn exposure(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head("exposure net net_quote open_buys open_sells beyond_trigger_ms")];
+    rows.extend(list(all, "exposure").map(|group| {
+        vec![
+            text(group, "base"),
+            text(group, "net_base"),
+            number(&group["net_quote"], 2),
+            text(group, "open_buys_base"),
+            text(group, "open_sells_base"),
+            text(group, "beyond_trigger_ms"),
+        ]
+    }));
+    rows
+}
+
+fn session(all: &Value) -> String {
+    let session = &all["session"];
+    let (counts, parts) = (&session["counts"], &session["parts"]);
+    let minutes = session["duration_ms"].as_f64().unwrap_or_default() / 60_000.0;
+    format!(
+        "session   {minutes:.1} min; orders sent {}, cancels {}, amends {}, refused {}\n\
+         fills     {} maker / {} taker; volume {} / {}; hedges {}\n\
+         result    {} = spread {} + inventory {} + hedge {} + funding {} − fees {}\n",
+        plain(&counts["orders_sent"]),
+        plain(&counts["cancels_sent"]),
+        plain(&counts["amends_sent"]),
+        plain(&counts["refusals"]),
+        plain(&session["maker_fills"]),
+        plain(&session["taker_fills"]),
+        number(&session["maker_volume_quote"], 0),
+        number(&session["taker_volume_quote"], 0),
+        plain(&counts["hedges_sent"]),
+        number(&session["profit_quote"], 4),
+        number(&parts["spread_capture"], 4),
+        number(&parts["inventory"], 4),
+        number(&parts["hedge"], 4),
+        number(&parts["funding"], 4),
+        negated(&parts["fees"]),
+    )
+}
+
+fn venues(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head("venue market user clock_ms weight orders foreign trouble")];
+    let up = |value: &Value| if *value == true { "up" } else { "down" }.to_owned();
+    rows.extend(list(all, "venues").map(|venue| {
+        let usage = &venue["usage"];
+        let of =
+            |used: &str, limit: &str| format!("{}/{}", plain(&usage[used]), plain(&usage[limit]));
+        vec![
+            text(venue, "name"),
+            up(&venue["market_up"]),
+            up(&venue["user_up"]),
+            text(venue, "clock_offset_ms"),
+            of("weight_used", "weight_limit"),
+            of("orders_used", "orders_limit"),
+            text(venue, "foreign_orders"),
+            text(venue, "failed"),
+        ]
+    }));
+    rows
+}
+
+fn head(words: &str) -> Vec<String> {
+    words.split(' ').map(str::to_owned).collect()
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value[key].as_array().into_iter().flatten()
+}
+
+/// A field as people read it: decimals without the zeros at their end.
+fn text(value: &Value, key: &str) -> String {
+    decimal(&value[key])
+}
+
+fn decimal(value: &Value) -> String {
+    let text = plain(value);
+    match text.parse::<crate::domain::Money>() {
+        Ok(number) if value.is_string() => number.normalize().to_string(),
+        _ => text,
+    }
+}
+
+/// A number, or a decimal in a string, rounded.
+fn number(value: &Value, digits: usize) -> String {
+    let number = value.as_f64().or_else(|| value.as_str()?.parse().ok());
+    number.map_or_else(|| "-".to_owned(), |number| format!("{number:.digits$}"))
+}
+
+/// Fees are kept as what they did to the result; people know them as what they cost.
+fn negated(value: &Value) -> String {
+    let fees = value.as_f64().or_else(|| value.as_str()?.parse().ok());
+    fees.map_or_else(|| "-".to_owned(), |fees: f64| format!("{:.4}", 0.0 - fees))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_screen_says_what_matters_first() {
+        let all = json!({
+            "state": "HALTED", "halt_cause": "operator", "halt_reason": "killed\u{1b}[31m",
+            "paused": true, "at": "2026-01-01T00:00:00Z",
+            "instruments": [{
+                "venue": "spot", "symbol": "BTCUSDT", "quoted": true,
+                "held_base": "1.00200000", "target_base": "1",
+                "bid": {"reason": "quoting", "best": {"price": "60000.10"}},
+                "ask": {"reason": "inventory_limit", "best": null},
+                "quote": {"half_spread_bps": 1.239, "skew_bps": -0.5},
+            }],
+            "orders": [
+                {"venue": "spot", "symbol": "BTCUSDT", "side": "buy", "price": "59999.00",
+                 "purpose": "quote", "state": "working"},
+                {"venue": "spot", "symbol": "BTCUSDT", "side": "buy", "price": "60000.00",
+                 "purpose": "quote", "state": "working"},
+            ],
+        });
+        let text = status(&all);
+        let mut lines = text.lines();
+        let first = lines.next().unwrap();
+        assert!(first.starts_with("HALTED (operator: killed"), "{first}");
+        assert!(first.contains("paused") && !first.contains('\u{1b}'), "{first}");
+        let row = text.lines().find(|line| line.starts_with("spot")).unwrap();
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        let want = [
+            "spot",
+            "BTCUSDT",
+            "1.002",
+            "1",
+            "quoting",
+            "60000",
+            "60000.1",
+            "-",
+            "-",
+            "inventory_limit",
+            "1.24",
+            "-0.50",
+        ];
+        assert_eq!(cells, want);
+        assert_eq!(orders(&json!({"orders": []})), "no orders\n");
+        // A status of another shape is shown as far as it goes.
+        for odd in [json!({}), json!([]), json!(null), json!("x")] {
+            status(&odd);
+            positions(&odd);
+            ledger(&odd);
+            orders(&odd);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What the daemon shows: commands, endpoints, journal; and what it never shows.
+
+use serde_json::Value;
+
+use super::rig::{Home, KEY, SECRET, Venue, ask, edit, get};
+
+fn same(text: &str) -> String {
+    text.to_owned()
+}
+
+#[test]
+fn every_question_has_a_table_for_people_and_json_for_machines() {
+    let venue = Venue::lively(60);
+    let home = Home::new(&venue, same);
+    let mut daemon = home.start();
+    daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
+    for (command, words) in [
+        ("status", &["QUOTING", "spot", "BTCUSDT", "usdm", "net", "result"][..]),
+        ("orders", &["price", "BTCUSDT"][..]),
+        ("positions", &["held", "BTCUSDT"][..]),
+        ("ledger", &["fees", "maker_volume_quote", "result"][..]),
+    ] {
+        let (code, text, err) = home.command(&[command]);
+        assert_eq!(code, 0, "{command}: {err}");
+        for word in words {
+            assert!(text.contains(word), "{command} does not show {word:?}:\n{text}");
+        }
+        assert!(text.lines().all(|line| line.len() <= 160), "{command} is too wide:\n{text}");
+        let (code, json, err) = home.command(&[command, "--json"]);
+        assert_eq!(code, 0, "{command}: {err}");
+        serde_json::from_str::<Value>(&json).unwrap_or_else(|e| panic!("{command}: {e}\n{json}"));
+    }
+    let (_, text, _) = home.command(&["status"]);
+    assert!(text.lines().count() <= 25, "status is too long:\n{text}");
+    assert_eq!(daemon.stop().0, 0);
+    let (code, _, err) = home.command(&["status"]);
+    assert_eq!(code, 1, "nobody is there: {err}");
+}
+
+#[test]
+fn check_shows_settings_and_the_table_of_quotes() {
+    let venue = Venue::lively(61);
+    let home = Home::new(&venue, same);
+    let (code, out, err) = home.command(&["check"]);
+    assert_eq!(code, 0, "{err}");
+    for word in ["quoting.max_skew_bps", "inventory_base", "0.02", "sound"] {
+        assert!(out.contains(word), "no {word:?}:\n{out}");
+    }
+    assert_eq!(venue.truth().0["requests"], 0, "check without --online asks nobody");
+}
+
+#[test]
+fn only_the_owner_may_act_and_only_from_here() {
+    let venue = Venue::lively(62);
+    let home = Home::new(&venue, same);
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    let (address, token) = (home.address().unwrap(), home.token());
+    let post = |host: &str, token: &str, more: &str| {
+        let request = format!(
+            "POST /control/kill HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{more}\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        ask(address, &request).unwrap().0
+    };
+    let here = address.to_string();
+    assert_eq!(post(&here, "wrong", ""), 401);
+    assert_eq!(post("evil.example", &token, ""), 403);
+    assert_eq!(post(&here, &token, "Origin: http://evil.example\r\n"), 403);
+    let (code, body) = get(address, "/readyz").unwrap();
+    assert_eq!((code, body.trim()), (200, "QUOTING"), "nothing was killed");
+    assert_eq!(post(&here, &token, ""), 202);
+    daemon.until_state("HALTED");
+    assert_eq!(get(address, "/readyz").unwrap().0, 503);
+    assert_eq!(get(address, "/healthz").unwrap().0, 200);
+    assert_eq!(daemon.stop().0, 4);
+}
+
+#[test]
+fn the_journal_tells_intents_and_news_one_object_a_line() {
+    let venue = Venue::lively(63);
+    let home = Home::new(&venue, same);
+    let mut daemon = home.start();
+    daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
+    assert_eq!(daemon.stop().0, 0);
+    let dir = home.state().join("journal").display().to_string();
+    let (code, out, err) = super::rig::evenkeel(&["journal", "dump", "--json", &dir]);
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let has = |part: &str, kind: &str| {
+        lines.iter().any(|line| {
+            line[part].as_array().is_some_and(|all| all.iter().any(|one| one.get(kind).is_some()))
+        })
+    };
+    for (part, kind) in [
+        ("actions", "place"),
+        ("actions", "cancel"),
+        ("inbox", "book"),
+        ("inbox", "order"),
+        ("inbox", "fill"),
+    ] {
+        assert!(has(part, kind), "no {kind} among {part} in {} lines", lines.len());
+    }
+    assert!(err.is_empty(), "a clean journal has nothing to complain of: {err}");
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let venue = Venue::lively(64);
+    let home = Home::new(&venue, |text| edit(text, "level = \"info\"", "level = \"debug\""));
+    let mut daemon = home.start_with(&[("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")]);
+    daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
+    // Errors are where secrets leak.
+    for kind in ["http_timeout", "html_reply", "http_503_unknown_after_accept", "close_links"] {
+        venue.fault(&format!(r#"{{"kind":"{kind}","for_ms":300}}"#));
+    }
+    daemon.until("the cut to be noticed", |status| {
+        status["driver"]["links"].as_array().unwrap().iter().any(|link| link["closes"] != 0)
+    });
+    daemon.until_two_sided();
+    let address = home.address().unwrap();
+    let token = home.token();
+    let mut shown: Vec<(&str, String)> = ["/status", "/metrics", "/", "/healthz", "/nothing"]
+        .into_iter()
+        .map(|path| (path, get(address, path).unwrap().1))
+        .collect();
+    for command in ["status", "check", "ledger"] {
+        let (_, out, err) = home.command(&[command]);
+        shown.push((command, out + &err));
+    }
+    let (_, said) = daemon.stop();
+    shown.push(("the log", said));
+    for file in files(&home.state()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name != "control.token" {
+            let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+            shown.push(("the state directory", text));
+        }
+    }
+    for (place, text) in &shown {
+        for (what, secret) in [("secret", SECRET), ("key", KEY), ("token", token.as_str())] {
+            assert!(!text.contains(secret), "{place} shows the {what}");
+        }
+        assert!(!text.contains("signature="), "{place} shows a signed request");
+    }
+}
+
+fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -1,0 +1,86 @@
+//! The account read in full.
+
+use super::*;
+
+fn trade_row(id: u64, order_id: u64) -> Value {
+    json!({"symbol": "BTCUSDT", "id": id, "orderId": order_id, "price": "61837.63",
+        "qty": "0.00050", "commission": "0", "commissionAsset": "USDT", "time": 9,
+        "isBuyer": true, "isMaker": true})
+}
+
+#[test]
+fn a_reading_tells_trades_before_the_one_snapshot() {
+    let mut rig = Rig::ready(SPOT, &["BTCUSDT"], "0.01", "0.00001");
+    rig.requests.clear();
+    rig.encode(&Action::Reconcile { venue: VenueId(0) });
+    let asked = rig.now;
+    let (ours, lost) = (order(1, OrderKind::PostOnly), order(2, OrderKind::PostOnly));
+    let open = |id: u64, name: &str| {
+        json!({"symbol": "BTCUSDT", "orderId": id, "clientOrderId": name, "price": "61837.63",
+            "origQty": "0.00150", "executedQty": "0.00050", "status": "PARTIALLY_FILLED", "side": "BUY"})
+    };
+    let orders = json!([open(5, &name(&ours)), open(6, "web_1")]).to_string();
+    assert!(rig.answer("GET /api/v3/openOrders", 200, &orders).is_empty());
+    let account = json!({"canTrade": true, "balances": [
+        {"asset": "USDT", "free": "10.5", "locked": "2"}]});
+    assert!(rig.answer("GET /api/v3/account", 200, &account.to_string()).is_empty());
+    let url = &rig.requests[0].url;
+    let since: i64 = url.split("startTime=").nth(1).unwrap()[..13].parse().unwrap();
+    assert!((since - T0.ms()).abs() <= 1, "no history: {url}");
+    // Order 7 was placed without an answer: only the venue knows its client id.
+    let trades = json!([trade_row(100, 5), trade_row(101, 7)]).to_string();
+    let events = rig.answer("GET /api/v3/myTrades", 200, &trades);
+    assert_eq!(events.iter().map(kind).collect::<Vec<_>>(), ["fill"]);
+    let events = rig.answer("GET /api/v3/order", 200, &open(7, &name(&lost)).to_string());
+    let [Event::Fill(fill), Event::Account(account)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((fill.order, fill.trade_id), (Some(lost.id), 101));
+    assert!(account.complete);
+    assert_eq!(account.as_of, asked);
+    let ids: Vec<_> = account.open_orders.as_ref().unwrap().iter().map(|o| o.id).collect();
+    assert_eq!(ids, [Some(ours.id), None]);
+    let base = account.balances.iter().find(|b| b.asset.as_str() == "BASE").unwrap();
+    assert!(base.free.is_zero(), "what is not listed is zero");
+
+    // The next reading goes on behind the last trade; a failed part gives no snapshot.
+    rig.encode(&Action::Reconcile { venue: VenueId(0) });
+    rig.answer("GET /api/v3/openOrders", 200, "[]");
+    rig.answer("GET /api/v3/account", 200, r#"{"balances":[]}"#);
+    assert!(rig.requests[0].url.contains("fromId=102"), "{}", rig.requests[0].url);
+    let events = rig.reply_first("GET /api/v3/myTrades", Err(NoReply::Lost("x".into())));
+    assert_eq!(events.iter().map(kind).collect::<Vec<_>>(), ["garbled"]);
+}
+
+#[test]
+fn usdm_readings_and_documented_account_replies() {
+    let mut rig = Rig::ready(USDM, &["BTCUSDT", "ADAUSDT"], "0.00000001", "0.00000001");
+    rig.requests.clear();
+    rig.encode(&Action::Reconcile { venue: VenueId(0) });
+    let Some(orders) = fixture("usdm_rest_openOrders.json") else { return };
+    rig.answer("GET /fapi/v1/openOrders", 200, &orders);
+    rig.answer("GET /fapi/v1/openOrders", 200, "[]");
+    rig.answer("GET /fapi/v3/account", 200, &fixture("usdm_rest_account_v3.json").unwrap());
+    rig.answer(
+        "GET /fapi/v3/positionRisk",
+        200,
+        &fixture("usdm_rest_positionRisk_v3.json").unwrap(),
+    );
+    rig.answer("GET /fapi/v1/userTrades", 200, &fixture("usdm_rest_userTrades.json").unwrap());
+    rig.answer("GET /fapi/v1/userTrades", 200, "[]");
+    let gone = r#"{"code":-2013,"msg":"Order does not exist."}"#;
+    let events = rig.answer("GET /fapi/v1/order", 400, gone);
+    let [Event::Fill(fill), Event::Account(account)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(fill.order, None);
+    assert_eq!((account.complete, account.positions.len()), (true, 1));
+    assert_eq!(account.positions[0].qty, Qty(3_000_000_000));
+    assert_eq!(account.balances[0].free.to_string(), "23.72469206");
+}
+
+#[test]
+fn documented_fees_are_read() {
+    let (mut rig, _) = Rig::new(params(SPOT, &["BTCUSDT"]));
+    rig.answer("GET /api/v3/time", 200, &json!({"serverTime": T0.ms()}).to_string());
+    let Some(fees) = fixture("spot_rest_account_commission.json") else { return };
+    let events = rig.answer("GET /api/v3/account/commission", 200, &fees);
+    let [Event::Fees { maker, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(maker.to_string(), "0.05000278", "standard, special and tax, and the dearer side");
+}
