@@ -86,12 +86,7 @@ fn evenkeel_client(dir: &std::path::Path, venue: &Venue) -> Handle {
     live.shutdown_deadline = Duration::from_millis(50);
     live.journal = Some((journal::Params::new(dir), journal::Header::new(epoch, "bench")));
     let protocols = settings.protocols(&secrets);
-    let verbose = std::env::var_os("WIRE_NOTES").is_some();
-    let notes = Box::new(move |_, note: &evenkeel::domain::Note| {
-        if verbose {
-            eprintln!("{note:?}");
-        }
-    });
+    let notes = Box::new(|_, _: &_| {});
     let (live, handle) = Live::new(live, Engine::new(params), protocols, notes).unwrap();
     std::thread::spawn(move || live.run());
     handle

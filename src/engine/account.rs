@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::params::Mission;
-use super::venue::ACCOUNT_PATIENCE;
 use crate::domain::{
     AccountSnapshot, Action, HaltCause, InstrumentId, InstrumentKind, Money, NewOrder, Note,
     OpenOrder, OrderId, OrderKind, Purpose, Span, State, VenueId,
@@ -21,9 +20,7 @@ impl Engine {
         // Nothing new leaves at the end, so what is left can be read without any stream.
         let ending = matches!(self.state, State::Stopping | State::Halted);
         for venue in &mut self.venues {
-            let waiting = venue.asked_at.is_some_and(|at| now.since(at) < ACCOUNT_PATIENCE);
-            let readable = venue.is_ready() || (ending && venue.answers());
-            if readable && !waiting && now >= venue.ask_at {
+            if venue.account_due(ending).is_some_and(|due| now >= due) {
                 venue.asked_at = Some(now);
                 venue.ask_at = now + self.params.risk.reconcile_interval;
                 out.push(Action::Reconcile { venue: venue.id });

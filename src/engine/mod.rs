@@ -210,7 +210,8 @@ impl Engine {
         }
         let hedging = matches!(self.state, State::Quoting | State::Reducing);
         let hedges = if hedging { self.agenda.hedges_due() } else { Ts::FAR };
-        let accounts = self.venues.iter().filter(|venue| venue.is_ready()).map(Venue::account_due);
+        let ending = matches!(self.state, State::Stopping | State::Halted);
+        let accounts = self.venues.iter().filter_map(|venue| venue.account_due(ending));
         let soonest = accounts.chain([self.agenda.quotes_due(), hedges, self.orders_due]).min();
         // A stale book is noticed, a state moves on and a stop is pressed within this time,
         // whatever else is silent.

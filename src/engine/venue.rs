@@ -44,7 +44,7 @@ pub(super) struct Venue {
 }
 
 /// An account answer that has not come by then is asked for again.
-pub(super) const ACCOUNT_PATIENCE: Span = Span::from_s(5);
+const ACCOUNT_PATIENCE: Span = Span::from_s(5);
 
 impl Venue {
     pub(super) fn new(id: VenueId, params: &VenueParams) -> Venue {
@@ -86,9 +86,12 @@ impl Venue {
         self.failed.is_none() && self.clock_offset.is_some()
     }
 
-    /// When the account is asked for next; not before the patience with the last question ends.
-    pub(super) fn account_due(&self) -> Ts {
-        self.asked_at.map_or(self.ask_at, |asked| self.ask_at.max(asked + ACCOUNT_PATIENCE))
+    /// When its account is to be asked for, not before the patience with the last question ends;
+    /// `None` while it cannot be. At the end it is read without any stream too.
+    pub(super) fn account_due(&self, ending: bool) -> Option<Ts> {
+        let readable = self.is_ready() || (ending && self.answers());
+        let patience_ends = self.asked_at.map_or(self.ask_at, |asked| asked + ACCOUNT_PATIENCE);
+        readable.then_some(self.ask_at.max(patience_ends))
     }
 
     /// The account as of `since` or later has been read.

@@ -310,7 +310,8 @@ impl Order {
     fn on_change_rejected(&mut self, gone: bool, now: Ts) -> Step {
         let given_up = matches!(self.phase, Phase::Unknown(doubt) if doubt.last_cancel
             && doubt.not_found >= NOT_FOUND_NEEDED);
-        // A refused cancel is still wanted; it waits its turn, or refusals would drive a storm.
+        // A refusal can come as fast as the request went (a blocked venue, a closed port): a
+        // cancel is sent again after a pause, never at once.
         self.request = match self.request {
             Request::Cancel { tries, .. } if self.is_live() => {
                 Request::Cancel { retry_at: now + pause(tries), tries }
@@ -418,9 +419,10 @@ impl Order {
         };
         let by_request = match self.request {
             Request::Idle => None,
-            // One in doubt is asked for first; the cancel follows when it is found.
-            Request::Cancel { .. } if matches!(self.phase, Phase::Unknown(_)) => None,
-            Request::Cancel { retry_at, .. } => self.is_live().then_some(retry_at),
+            // While its fate is unknown it is asked about; the cancel follows what is found.
+            Request::Cancel { retry_at, .. } => {
+                matches!(self.phase, Phase::Sent | Phase::Working).then_some(retry_at)
+            }
             Request::Amend { due, .. } => Some(due),
         };
         by_phase.into_iter().chain(by_request).chain(self.trades_due).min()
