@@ -7,6 +7,7 @@
 
 mod client;
 mod plan;
+mod setup;
 mod watch;
 mod world;
 

@@ -14,6 +14,8 @@ use crate::venues::Outbox;
 const REFRESH: Span = Span::from_s(3600);
 /// Time between readings that a filter rejection or an odd price asks for.
 const REFRESH_SOON: Span = Span::from_s(60);
+/// Time between readings while a symbol of ours does not trade.
+const REFRESH_HALTED: Span = Span::from_s(10);
 
 impl Session {
     /// Ask for our symbols: one by one on spot, so that an unknown one names itself; all at once
@@ -89,6 +91,10 @@ impl Session {
                 Some(row) => self.list(slot, row.get(), now, out),
                 None => self.not_listed(slot, out),
             }
+        }
+        if self.listings().any(|listing| !listing.instrument.trading) {
+            // A halt ends without a word on any stream.
+            self.timers.insert(Timer::Info(slot), now + REFRESH_HALTED);
         }
         self.open_markets(now, out);
     }

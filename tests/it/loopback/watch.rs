@@ -49,9 +49,9 @@ impl Watch {
         self.trace.push_back(format!("{} {}", &now.to_string()[14..23], line()));
     }
 
-    pub fn problem(&mut self, now: Ts, text: String) {
+    pub fn problem(&mut self, now: Ts, text: impl AsRef<str>) {
         if self.problems.len() < 10 {
-            self.problems.push(format!("{} {text}", &now.to_string()[14..23]));
+            self.problems.push(format!("{} {}", &now.to_string()[14..23], text.as_ref()));
         }
     }
 

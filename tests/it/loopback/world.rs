@@ -3,24 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel::config::{Settings, load};
-use evenkeel::domain::{
-    Asset, Control, Event, Instrument, InstrumentId, InstrumentKind, LinkKind, Money, Px, Qty,
-    Span, State, Ts, VenueId,
-};
+use evenkeel::config::Settings;
+use evenkeel::domain::{Control, Event, LinkKind, Span, Ts};
 use evenkeel::engine::Ending;
+use evenkeel::sim::MarketId;
+use evenkeel::sim::faces::LocalExchange;
 use evenkeel::sim::faces::faults::VenueKind;
-use evenkeel::sim::faces::request::{Credential, HttpAnswer, HttpRequest};
+use evenkeel::sim::faces::request::{HttpAnswer, HttpRequest};
 use evenkeel::sim::faces::streams::{ConnId, Outbox};
-use evenkeel::sim::faces::{LocalExchange, LocalParams};
-use evenkeel::sim::flow::FlowParams;
-use evenkeel::sim::{self, AccountParams, FeeTier, MarketId, MarketParams, Source, Wallet};
 use evenkeel::venues::{self, Frame, HttpReply, Method, NoReply, Reply, Tag};
 use secrecy::ExposeSecret;
 
 use super::client::Client;
-use super::plan::{Dice, EPOCH, Fault, Layout, Network, Plan};
-use super::watch::{Bounds, Watch, held, off_target, open_orders};
+use super::plan::{Dice, EPOCH, Fault, Network, Plan};
+use super::setup::{local_exchange, settings};
+use super::watch::{Bounds, Watch, open_orders};
+
+mod checks;
 
 /// How often the market moves on.
 const TICK: Span = Span::from_ms(5);
@@ -30,14 +29,6 @@ const CHECK: Span = Span::from_ms(100);
 const PING: Span = Span::from_s(1);
 /// One that gives none for so long is closed.
 const SILENT: Span = Span::from_s(10);
-/// Requests a virtual second and venue at most, over ten seconds.
-const MOST_REQUESTS: u64 = 60;
-/// Steps a virtual second at most, over ten seconds: each frame, reply and wake-up is one.
-const MOST_STEPS: u64 = 1_500;
-/// Steps a virtual second at most that nothing but time has caused.
-const MOST_IDLE_STEPS: u64 = 60;
-/// Longest that an order may rest while its side is pulled and the network is well.
-const PULLED: Span = Span::from_s(2);
 
 /// Something on its way.
 enum Message {
@@ -101,82 +92,6 @@ pub struct World {
     ending: Option<Ending>,
 }
 
-fn money(text: &str) -> Money {
-    text.parse().unwrap()
-}
-
-fn settings(layout: Layout) -> Settings {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo.toml");
-    let mut settings = load(std::path::Path::new(file)).unwrap().settings;
-    match layout {
-        Layout::SpotHedged => {}
-        Layout::SpotPoor => settings.hedge.enabled = false,
-        Layout::Perpetual => {
-            settings.venues.remove(0);
-            settings.instruments.remove(0);
-            let own = &mut settings.instruments[0];
-            own.venue = 0;
-            own.role = evenkeel::config::Role::Quote;
-            settings.hedge.enabled = false;
-        }
-    }
-    settings
-}
-
-fn instrument(kind: InstrumentKind) -> Instrument {
-    let spot = kind == InstrumentKind::Spot;
-    Instrument {
-        id: InstrumentId(u16::from(!spot)),
-        venue: VenueId(u8::from(!spot)),
-        symbol: "BTCUSDT".to_owned(),
-        kind,
-        base: Asset::new("BTC"),
-        quote: Asset::new("USDT"),
-        tick_size: money(if spot { "0.01" } else { "0.1" }),
-        lot_size: money(if spot { "0.00001" } else { "0.001" }),
-        min_px: Px(1),
-        max_px: Px(100_000_000),
-        min_qty: Qty(1),
-        max_qty: Qty(if spot { 900_000_000 } else { 1_000_000 }),
-        min_notional: money(if spot { "5" } else { "50" }),
-        max_open_orders: 200,
-        trading: true,
-    }
-}
-
-fn local_exchange(plan: &Plan, settings: &Settings) -> LocalExchange {
-    let secrets = evenkeel::config::read_secrets(settings).unwrap();
-    let market = |kind| {
-        let spot = kind == InstrumentKind::Spot;
-        let flow = if spot { FlowParams::btc_spot() } else { FlowParams::btc_perpetual() };
-        let mut market = MarketParams::new(instrument(kind), Source::Synthetic(flow));
-        market.fees = if spot { FeeTier::spot_vip0() } else { FeeTier::usdm_vip0() };
-        market
-    };
-    let usdt = if plan.layout == Layout::SpotPoor { "500" } else { "100000" };
-    let balances = vec![
-        (Wallet::Spot, Asset::new("BTC"), money("1")),
-        (Wallet::Spot, Asset::new("USDT"), money(usdt)),
-        (Wallet::Usdm, Asset::new("USDT"), money("50000")),
-    ];
-    let params = LocalParams {
-        exchange: sim::ExchangeParams {
-            seed: plan.seed,
-            markets: vec![market(InstrumentKind::Spot), market(InstrumentKind::LinearPerpetual)],
-            accounts: vec![AccountParams { balances }],
-            history: 10_000,
-        },
-        credentials: vec![Credential {
-            api_key: secrets.venues[0].key.expose_secret().to_owned(),
-            secret: secrets.venues[0].secret.expose_secret().to_owned(),
-            account: 0,
-        }],
-        faults: Vec::new(),
-        api_restrictions: false,
-    };
-    LocalExchange::new(params, EPOCH).unwrap()
-}
-
 impl World {
     pub fn new(plan: Plan) -> World {
         let settings = settings(plan.layout);
@@ -189,7 +104,7 @@ impl World {
             market: MarketId(u16::from(!is_spot(i.venue))),
             target_base: match i.inventory_target_base {
                 evenkeel::config::Target::Base(base) => base,
-                evenkeel::config::Target::AsFound => Money::ZERO,
+                evenkeel::config::Target::AsFound => panic!("the demo names its targets"),
             },
             limit_base: i.inventory_limit_base,
         });
@@ -649,7 +564,7 @@ impl World {
             self.watch.count("insufficient funds");
         }
         if answer.status == 429 && !self.plan.faulty {
-            self.watch.problem(now, "the venue's rate limit was reached".to_owned());
+            self.watch.problem(now, "the venue's rate limit was reached");
         }
     }
 
@@ -698,169 +613,6 @@ impl World {
         self.asked.clear();
         self.pulled_since.clear();
         self.start_at = self.now + down;
-    }
-
-    // ---- checks
-
-    fn check(&mut self) {
-        let now = self.now;
-        self.watch.check_exchange(now, self.exchange.exchange());
-        self.check_pace();
-        self.check_pulled();
-    }
-
-    fn check_pace(&mut self) {
-        let (steps, idle) =
-            self.client.as_ref().map_or((0, 0), |client| (client.steps, client.idle_steps));
-        let (requests_before, steps_before, idle_before, since) = self.counted;
-        let seconds = u64::try_from(self.now.since(since).ms() / 1_000).unwrap();
-        let same_run = steps >= steps_before;
-        if seconds < 10 && same_run {
-            return;
-        }
-        self.counted = (self.requests, steps, idle, self.now);
-        if !same_run {
-            return;
-        }
-        let venues = self.kinds.len() as u64;
-        for (what, count, most) in [
-            ("requests", self.requests - requests_before, MOST_REQUESTS * venues),
-            ("steps", steps - steps_before, MOST_STEPS),
-            ("steps without news", idle - idle_before, MOST_IDLE_STEPS),
-        ] {
-            if count > most * seconds {
-                self.watch.problem(self.now, format!("{count} {what} in {seconds} s"));
-            }
-        }
-    }
-
-    /// A side that is pulled has no order at the exchange for long, once requests get through.
-    fn check_pulled(&mut self) {
-        let Some(client) = &self.client else { return };
-        let status = client.engine.status(self.client_now());
-        let exchange = self.exchange.exchange();
-        for (index, instrument) in status.instruments.iter().enumerate() {
-            for (side, view) in [&instrument.bid, &instrument.ask].into_iter().enumerate() {
-                let own = exchange.open_orders(sim::AccountId(0), self.watch.bounds[index].market);
-                let rests = own.iter().any(|order| order.side.index() == side);
-                let shown = view.reason == evenkeel::domain::Reason::Quoting;
-                if !rests || shown || !instrument.quoted || self.now < self.unwell_until {
-                    self.pulled_since.remove(&(index, side));
-                    continue;
-                }
-                let since = *self.pulled_since.entry((index, side)).or_insert(self.now);
-                if self.now.since(since) > PULLED {
-                    let reason = view.reason;
-                    self.pulled_since.remove(&(index, side));
-                    let text = format!("a quote rests although its side is pulled: {reason:?}");
-                    self.watch.problem(self.now, text);
-                }
-            }
-        }
-    }
-
-    fn documented_halt(&self) -> bool {
-        use evenkeel::domain::HaltCause;
-        let cause = self
-            .client
-            .as_ref()
-            .and_then(|client| client.engine.status(self.client_now()).halt_cause);
-        matches!(
-            cause,
-            Some(HaltCause::LossLimit | HaltCause::RepeatedExecution | HaltCause::RejectLoop)
-        )
-    }
-
-    /// Where the exchange holds something else for us than we think.
-    fn differences(&self) -> Vec<String> {
-        let Some(client) = &self.client else { return Vec::new() };
-        let status = client.engine.status(self.client_now());
-        let pairs = status.instruments.iter().zip(&self.watch.bounds);
-        pairs
-            .map(|(view, bounds)| (view, held(self.exchange.exchange(), bounds)))
-            .filter(|(view, truth)| view.held_base != *truth)
-            .map(|(view, truth)| format!("{} holds {truth}, we {}", view.venue, view.held_base))
-            .collect()
-    }
-
-    /// Long after the last fault everything is as if there had been none.
-    fn check_healed(&mut self) {
-        for _ in 0..20 {
-            // A fill of the last moment may be on its way.
-            if self.differences().is_empty() {
-                break;
-            }
-            self.until(self.now + Span::from_ms(50));
-        }
-        let now = self.now;
-        for text in self.differences() {
-            self.watch.problem(now, text);
-        }
-        let Some(client) = &self.client else {
-            return self.watch.problem(now, "the process has ended by itself".to_owned());
-        };
-        let status = client.engine.status(self.client_now());
-        if self.documented_halt() {
-            return self.watch.count("documented halt");
-        }
-        if !matches!(status.state, State::Quoting | State::Reducing) {
-            let text = format!("state {} ({:?})", status.state, status.halt_reason);
-            self.watch.problem(now, text);
-        }
-        for view in status.instruments.iter().filter(|view| view.quoted) {
-            use evenkeel::domain::Reason as R;
-            for reason in [view.bid.reason, view.ask.reason] {
-                let natural = matches!(
-                    reason,
-                    R::Quoting
-                        | R::InventoryLimit
-                        | R::ExposureLimit
-                        | R::InsufficientFunds
-                        | R::RejectPause
-                        | R::Reducing
-                        | R::Budget
-                        | R::BelowMinimum
-                        | R::Volatile
-                        | R::SpreadWide
-                        | R::PostFillPause
-                        | R::OrderUnknown
-                );
-                if !natural {
-                    self.watch.problem(now, format!("{} side is not back: {reason:?}", view.venue));
-                }
-                if reason == R::Quoting {
-                    self.watch.count("side quoting after healing");
-                }
-            }
-        }
-    }
-
-    /// What the ending claims is true.
-    fn check_ended(&mut self) {
-        let now = self.now;
-        let left = open_orders(self.exchange.exchange(), &self.watch.bounds);
-        let Some(ending) = self.ending.clone() else {
-            return self.watch.problem(now, "not ended within the deadline".to_owned());
-        };
-        if left > 0 {
-            self.watch.problem(now, format!("{left} orders left; ending {ending:?}"));
-        }
-        let documented = self.documented_halt();
-        match &ending {
-            Ending::FlatAndClean => self.watch.count("ended flat and clean"),
-            Ending::SafetyHaltFlat { .. } if documented => self.watch.count("ended halted"),
-            other => self.watch.problem(now, format!("ending {other:?}")),
-        }
-        if matches!(ending, Ending::FlatAndClean | Ending::SafetyHaltFlat { .. }) {
-            for bounds in self.watch.bounds.clone() {
-                let off = off_target(self.exchange.exchange(), &bounds).abs();
-                let spot = bounds.market == MarketId(0);
-                // Below the least order of the venue nothing can be closed.
-                if off > money(if spot { "0.00010" } else { "0" }) {
-                    self.watch.problem(now, format!("{:?} off target by {off}", bounds.market));
-                }
-            }
-        }
     }
 }
 
