@@ -6,7 +6,7 @@ use crate::domain::{
     Liquidity, Money, Note, OrderEvent, OrderId, OrderUpdate, Purpose, Reason, RejectClass, Side,
     Span, Ts, VenueId,
 };
-use crate::orders::{Phase, Step};
+use crate::orders::{Phase, Request, Step};
 
 /// Pause of a side after a post-only refusal; doubles with every refusal in a row.
 const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
@@ -240,6 +240,7 @@ impl Engine {
         };
         let (side, purpose) = (order.new.side, order.new.purpose);
         let doubted = matches!(order.phase, Phase::Unknown(_));
+        let amending = matches!(order.request, Request::Amend { .. });
         let step = order.on_event(event, now);
         match &event.update {
             OrderUpdate::Rejected { class, text } => {
@@ -264,6 +265,9 @@ impl Engine {
             }
             OrderUpdate::Unknown { .. } => {}
             OrderUpdate::State { .. } => self.desks[id.index()].sides[side.index()].refusals = 0,
+            OrderUpdate::ChangeRejected { class, gone: false, .. } if amending => {
+                self.on_refusal(id, side, purpose, *class, out);
+            }
             OrderUpdate::ChangeRejected { .. } | OrderUpdate::NotFound => {}
         }
         self.take_step(id, event.id, step, out);

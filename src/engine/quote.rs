@@ -3,8 +3,8 @@
 use super::Engine;
 use super::send::Wish;
 use crate::domain::{
-    Action, InstrumentId, InstrumentKind, Note, OrderKind, Purpose, Quote, QuoteSide, Quotes,
-    Reason, Side, Span, State, Ts,
+    Action, InstrumentId, InstrumentKind, Note, OrderId, OrderKind, Purpose, Quote, QuoteSide,
+    Quotes, Reason, Side, Span, State, Ts,
 };
 use crate::orders::{Change, Phase, Tolerance, Working, changes};
 use crate::quoting;
@@ -194,6 +194,9 @@ impl Engine {
             self.agenda.quote_by(id, next);
             return;
         }
+        if pulling {
+            self.cancel_doubted(id, side, out);
+        }
         let mut reason = wanted.reason;
         let changed = !plan.is_empty();
         for change in plan {
@@ -226,6 +229,20 @@ impl Engine {
             .filter(|order| order.new.side == side && order.new.purpose == Purpose::Quote)
             .peekable();
         own.peek().is_some() && own.all(|order| matches!(order.phase, Phase::Unknown(_)))
+    }
+
+    /// A side that is pulled leaves nothing behind that may be live without our knowing.
+    fn cancel_doubted(&mut self, id: InstrumentId, side: Side, out: &mut Vec<Action>) {
+        let doubted: Vec<OrderId> = self
+            .orders
+            .live(id)
+            .filter(|o| o.new.side == side && o.new.purpose == Purpose::Quote)
+            .filter(|o| matches!(o.phase, Phase::Unknown(_)))
+            .map(|o| o.new.id)
+            .collect();
+        for order in doubted {
+            self.cancel(id, order, out);
+        }
     }
 
     fn carry_out(
