@@ -175,6 +175,10 @@ fn order(shared: &Shared, method: &str, query: &str) -> String {
     )
 }
 
+/// News of the account that changes nothing.
+const USER_NEWS: &str =
+    r#"{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":1,"u":1,"B":[]}}"#;
+
 /// Spot market streams are handed out; the others stay here, silent but for the USD-M ticker.
 fn websocket(shared: &Shared, kind: VenueKind, stream: TcpStream) {
     let mut path = String::new();
@@ -198,6 +202,10 @@ fn websocket(shared: &Shared, kind: VenueKind, stream: TcpStream) {
             Err(tokio_tungstenite::tungstenite::Error::Io(_)) => match (kind, &*path) {
                 (VenueKind::Usdm, "/public/stream") => {
                     socket.send(Message::text(shared.usdm_ticker.clone()))
+                }
+                // A user stream that never says anything would be taken for mute.
+                (VenueKind::Spot, path) if path.contains("ws-api") => {
+                    socket.send(Message::text(USER_NEWS))
                 }
                 _ => Ok(()),
             },
