@@ -12,8 +12,8 @@ use crate::orders::{Phase, Request, Step};
 const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
 /// Pause of a side after any other refusal; doubles with every refusal in a row.
 const REFUSAL_PAUSE: Span = Span::from_ms(1000);
-/// Pause between two new snapshots of a book that has thinned out.
-const RESYNC_PAUSE: Span = Span::from_s(60);
+/// Pause between two renewals of a book that has thinned out or fallen mute.
+const RESYNC_PAUSE: Span = Span::from_s(15);
 /// Pause before the account is read after a message that could not be.
 const GARBLED_PAUSE: Span = Span::from_s(1);
 /// Longest pause after refusals.
@@ -122,6 +122,22 @@ impl Engine {
         if desk.book.is_depleted() && now.since(desk.resync_at) >= RESYNC_PAUSE {
             desk.resync_at = now;
             out.push(Action::Resync { instrument: id });
+        }
+    }
+
+    /// A book whose stream answers pings and tells nothing is asked for anew.
+    pub(super) fn renew_mute_books(&mut self, out: &mut Vec<Action>) {
+        let now = self.now;
+        for index in 0..self.desks.len() {
+            let desk = &self.desks[index];
+            let mute = self.venues[desk.venue.index()].market.up
+                && desk.book.is_synced()
+                && self.is_mute_and_alive(desk);
+            if mute && now.since(desk.resync_at) >= RESYNC_PAUSE {
+                let desk = &mut self.desks[index];
+                desk.resync_at = now;
+                out.push(Action::Resync { instrument: desk.id });
+            }
         }
     }
 

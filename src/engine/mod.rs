@@ -198,6 +198,9 @@ impl Engine {
         self.tend_orders(out);
         self.hedge(out);
         self.quote(out);
+        if self.checked_at == self.now {
+            self.renew_mute_books(out);
+        }
         self.tend_accounts(out);
         self.orders_due = self.orders_due.max(now + Span(1));
     }

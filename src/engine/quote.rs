@@ -95,9 +95,23 @@ impl Engine {
     /// Whether a book is too old to quote on: its connection shows no sign of life, or it does and
     /// the book is silent for longer than this market is ever quiet.
     pub(super) fn is_stale(&self, desk: &super::desk::Desk) -> bool {
-        let max_age = self.params.market.max_book_age;
-        let dead = self.now.since(self.venues[desk.venue.index()].market.alive_at) > max_age;
-        dead || (desk.pace.silence(self.now) > max_age && desk.pace.is_mute(self.now))
+        !self.is_alive(desk) || self.is_mute(desk)
+    }
+
+    /// Whether the book's connection shows signs of life.
+    fn is_alive(&self, desk: &super::desk::Desk) -> bool {
+        let alive_at = self.venues[desk.venue.index()].market.alive_at;
+        self.now.since(alive_at) <= self.params.market.max_book_age
+    }
+
+    /// Whether the book is silent for longer than its market is ever quiet.
+    fn is_mute(&self, desk: &super::desk::Desk) -> bool {
+        desk.pace.silence(self.now) > self.params.market.max_book_age && desk.pace.is_mute(self.now)
+    }
+
+    /// Whether a book is mute behind a connection that answers pings.
+    pub(super) fn is_mute_and_alive(&self, desk: &super::desk::Desk) -> bool {
+        self.is_alive(desk) && self.is_mute(desk)
     }
 
     /// The model's quotes, with the pauses of each side.

@@ -3,10 +3,13 @@
 use super::sign::Query;
 use super::{Ask, Known, Product, Session};
 use crate::domain::{
-    Action, Amend, InstrumentId, NewOrder, OrderId, OrderKind, OrderUpdate, RejectClass, Side,
-    Span, Ts,
+    Action, Amend, InstrumentId, LinkKind, NewOrder, OrderId, OrderKind, OrderUpdate, RejectClass,
+    Side, Span, Ts,
 };
 use crate::venues::{Method, Outbox, Urgency};
+
+/// A market stream without a text frame for this long is opened anew when its book is asked for.
+const MUTE: Span = Span::from_s(2);
 
 /// How long an order request may stay unanswered before its fate is unknown. The receive window
 /// is as long, so that a request older than this is refused rather than carried out late.
@@ -138,7 +141,11 @@ impl Session {
             Action::Query { id, instrument } => self.query(now, *id, *instrument, out),
             Action::Reconcile { venue } if *venue == self.params.venue => self.reconcile(now, out),
             Action::Resync { instrument } => {
-                if let Some(slot) = self.slot_of(*instrument) {
+                let market = self.link(LinkKind::Market);
+                if market.up && now.since(market.text_at.max(market.opened_at)) >= MUTE {
+                    let why = "mute: it answers pings and tells nothing";
+                    self.reconnect(LinkKind::Market, now, why, out);
+                } else if let Some(slot) = self.slot_of(*instrument) {
                     self.lose_book(slot, now, crate::domain::BookLoss::Resync, out);
                 }
             }

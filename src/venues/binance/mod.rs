@@ -152,6 +152,8 @@ struct Link {
     up: bool,
     opened_at: Ts,
     alive_at: Ts,
+    /// The last text frame: pongs are life, but not news.
+    text_at: Ts,
     told_at: Ts,
     failures: u32,
 }
@@ -682,6 +684,7 @@ impl Protocol for Session {
             return;
         }
         self.alive(link, now, out);
+        self.link_mut(link).text_at = now;
         match link {
             LinkKind::Market | LinkKind::MarketSlow => self.on_market_text(link, now, text, out),
             LinkKind::User => self.on_user_text(now, text, out),
