@@ -226,6 +226,8 @@ impl Engine {
                 // One in flight is cancelled when the venue has answered: a cancel could overtake
                 // it and find nothing.
                 .filter(|order| !matches!(order.phase, Phase::Sent))
+                // One that cannot rest is over already; its fills are on their way.
+                .filter(|order| order.new.kind == OrderKind::PostOnly)
                 .map(|order| order.new.id)
                 .collect();
             for id in ids {

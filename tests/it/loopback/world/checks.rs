@@ -129,6 +129,7 @@ impl World {
                         | Reason::InventoryLimit
                         | Reason::ExposureLimit
                         | Reason::InsufficientFunds
+                        | Reason::OwnOrderInTheWay
                         | Reason::RejectPause
                         | Reason::Reducing
                         | Reason::Budget
