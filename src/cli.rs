@@ -93,7 +93,7 @@ enum Command {
     Pause(AskArgs),
     /// Quote again; also ends a latched halt
     Resume(AskArgs),
-    /// Read the configuration again and apply what may change while running
+    /// Not there yet: the daemon refuses and says so; stop it and start it again instead
     Reload(AskArgs),
     /// Cancel everything, verified, and stay halted
     Kill(KillArgs),
