@@ -6,6 +6,7 @@ mod config;
 mod daemon;
 mod engine;
 mod exchange;
+mod golden;
 mod live;
 mod loopback;
 mod market;
