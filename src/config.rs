@@ -5,6 +5,7 @@
 //! their sources, and [`read_secrets`] fetches them. File paths are relative to the working
 //! directory.
 
+mod alerts;
 mod build;
 mod exchange;
 mod hosts;
@@ -19,6 +20,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use alerts::{AlertForm, Alerts};
 pub use build::PRODUCTION_PHRASE;
 pub use exchange::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource,

@@ -57,6 +57,9 @@ pub(super) fn daemon(root: Table<'_>) -> Settings {
         shutdown: shutdown(root.table("shutdown")),
         http: http(root.table("http"), environment.mode),
         log: log(root.table("log")),
+        alerts: root
+            .has("alerts")
+            .then(|| super::alerts::alerts(root.table("alerts"), environment.mode)),
         environment,
         venues,
         instruments,
@@ -151,14 +154,14 @@ fn keys(table: Table<'_>, mode: Mode) -> KeySource {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum SourceWord {
+pub(super) enum SourceWord {
     Env,
     File,
     Credential,
     Toy,
 }
 
-fn source_word(table: &Table<'_>, mode: Mode) -> SourceWord {
+pub(super) fn source_word(table: &Table<'_>, mode: Mode) -> SourceWord {
     let words = [
         ("env", SourceWord::Env),
         ("file", SourceWord::File),
@@ -176,7 +179,7 @@ fn source_word(table: &Table<'_>, mode: Mode) -> SourceWord {
     source
 }
 
-fn secret(table: &Table<'_>, key: &'static str, source: SourceWord) -> SecretSource {
+pub(super) fn secret(table: &Table<'_>, key: &'static str, source: SourceWord) -> SecretSource {
     let line = table.line(key);
     let place = match source {
         SourceWord::Toy => SecretPlace::Toy(table.need_secret(key)),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::domain::{Bps, Money, Prefix, Span};
 
+use super::alerts::Alerts;
 use super::secrets::{KeySource, SecretSource};
 
 /// Which kind of money is at stake. Each mode reaches its own hosts only.
@@ -358,4 +359,6 @@ pub struct Settings {
     pub http: Http,
     /// `[log]`.
     pub log: Log,
+    /// `[alerts]`; `None`: nobody is told.
+    pub alerts: Option<Alerts>,
 }

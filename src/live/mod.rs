@@ -44,6 +44,7 @@ pub mod serve;
 mod shutdown;
 pub mod state_dir;
 mod status;
+mod supervisor;
 
 pub use self::core::SharedRegistry;
 pub use metrics::{latency_histogram, link_name};

@@ -12,4 +12,5 @@ mod life;
 mod middleman;
 mod rig;
 mod stops;
+mod watchers;
 mod weather;
