@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod demo;
 mod exchange;
+mod guard;
 mod journal;
 mod panic;
 mod run;
@@ -99,6 +100,9 @@ enum Command {
     Kill(KillArgs),
     /// A fresh process with only the keys: cancel all of our orders on every venue, verified
     Panic(ConfigArg),
+    /// A second process beside the daemon: cancels all of our orders when the daemon is dead or
+    /// stands still
+    Guard(GuardArgs),
     /// The record of what was intended, sent and learnt
     Journal(journal::JournalArgs),
 }
@@ -120,6 +124,17 @@ pub struct ExchangeArgs {
     /// Print the addresses as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `guard`.
+#[derive(Debug, Args)]
+pub struct GuardArgs {
+    /// The daemon's configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// How long the daemon may be silent before its orders are cancelled, such as 5s
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub patience: Duration,
 }
 
 /// Arguments of `demo`.
@@ -210,6 +225,7 @@ fn dispatch(command: &Command) -> Exit {
             ask::act(ask, "kill", format!(r#"{{"flatten":{flatten}}}"#))
         }
         Command::Panic(args) => panic::panic(&args.config),
+        Command::Guard(args) => guard::guard(args),
         Command::Journal(args) => journal::journal(args),
     }
 }
@@ -294,6 +310,7 @@ mod tests {
             "evenkeel status --address 127.0.0.1:1 --json",
             "evenkeel kill --config x.toml --flatten",
             "evenkeel journal dump --json state",
+            "evenkeel guard --config x.toml --patience 3s",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
         }

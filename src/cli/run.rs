@@ -29,13 +29,7 @@ pub(super) fn run(path: &Path) -> Exit {
 
 /// Trade until the end, on this thread.
 fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
-    let log = &loaded.settings.log;
-    let json = match log.format {
-        LogFormat::Auto => None,
-        LogFormat::Json => Some(true),
-        LogFormat::Pretty => Some(false),
-    };
-    if let Err(text) = crate::telemetry::init(json, log.level) {
+    if let Err(text) = init_log(&loaded.settings) {
         return complain(&text, Exit::Bug);
     }
     match assemble(loaded, secrets, true) {
@@ -52,6 +46,16 @@ fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
         },
         Err(error) => failed(&error),
     }
+}
+
+/// Log as `[log]` asks, from now on.
+pub(super) fn init_log(settings: &Settings) -> Result<(), String> {
+    let json = match settings.log.format {
+        LogFormat::Auto => None,
+        LogFormat::Json => Some(true),
+        LogFormat::Pretty => Some(false),
+    };
+    crate::telemetry::init(json, settings.log.level)
 }
 
 /// What could not start, or did not end in order.

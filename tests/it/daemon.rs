@@ -8,6 +8,7 @@
 mod bad_input;
 mod demo;
 mod faces;
+mod guard;
 mod life;
 mod middleman;
 mod rig;
