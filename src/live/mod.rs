@@ -35,6 +35,7 @@ use crate::venues::Protocol;
 pub mod clock;
 mod core;
 pub mod exchange;
+mod gauges;
 pub mod http;
 pub mod link;
 mod metrics;
