@@ -111,7 +111,7 @@ pub(super) fn assemble(
     params.serve = Some(serve::Params {
         listen: settings.http.listen,
         token: Some(token),
-        hosts: Vec::new(),
+        hosts: settings.http.hosts.clone(),
         page: Some(PAGE),
     });
     let journal = journal::Params::new(&environment.state_dir.join("journal"));

@@ -344,6 +344,7 @@ fn http(table: Table<'_>, mode: Mode) -> Http {
     let address = listen(&table, "listen", Some("127.0.0.1:9464"))
         .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let allow_remote = table.or("allow_remote", false);
+    let hosts = if table.has("hosts") { table.need_texts("hosts") } else { Vec::new() };
     let token = table.has("token").then(|| {
         let section = table.table("token");
         let source = source_word(&section, mode);
@@ -362,7 +363,7 @@ fn http(table: Table<'_>, mode: Mode) -> Http {
         }
     }
     table.finish();
-    Http { listen: address, token }
+    Http { listen: address, token, hosts }
 }
 
 /// A socket address; without a default, `None` when the file has none.

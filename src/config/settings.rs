@@ -309,6 +309,8 @@ pub struct Shutdown {
 pub struct Http {
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Names of this machine that requests may carry as their `Host`, beside loopback's.
+    pub hosts: Vec<String>,
     /// Where the bearer token of everything that acts comes from; without one, control over HTTP
     /// is off.
     pub token: Option<SecretSource>,

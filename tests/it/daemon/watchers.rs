@@ -92,3 +92,25 @@ fn a_kill_wakes_the_operator_and_the_address_is_never_shown() {
     assert_eq!(code, 4, "{said}");
     assert!(!said.contains("CANARY"), "{said}");
 }
+
+#[test]
+fn a_scraper_may_call_the_daemon_by_a_configured_name_and_by_no_other() {
+    let venue = Venue::lively(33);
+    let home = Home::new(&venue, |text| {
+        super::rig::edit(text, "[http]\n", "[http]\nhosts = [\"evenkeel\", \"desk.example\"]\n")
+    });
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    let ask = |host: &str| {
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        super::rig::ask(home.address().unwrap(), &request).unwrap()
+    };
+    assert_eq!(ask("other.example").0, 403);
+    let (code, metrics) = ask("evenkeel:9464");
+    assert_eq!(code, 200);
+    for name in ["evenkeel_exposure_quote", "evenkeel_stream_usable", "evenkeel_quoting_sides 2"] {
+        assert!(metrics.contains(name), "{name} is not in {metrics}");
+    }
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+}
