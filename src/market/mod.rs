@@ -4,6 +4,7 @@
 //! and lots; the estimators hold `f64`, and give `None` rather than a number they do not have.
 
 mod book;
+mod hayashi_yoshida;
 mod intensity;
 mod pace;
 mod touch;
@@ -11,6 +12,9 @@ mod trade_flow;
 mod volatility;
 
 pub use book::{Book, MAX_LEVELS, Walk};
+pub use hayashi_yoshida::{
+    HayashiYoshida, HayashiYoshidaWindow, LeadLag, MAX_OBSERVATIONS, hayashi_yoshida, lead_lag,
+};
 pub use intensity::{Estimate, Fit, Intensity, IntensityParams, MAX_ARRIVALS, fit};
 pub use pace::Pace;
 pub use touch::Touch;
