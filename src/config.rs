@@ -7,6 +7,7 @@
 
 mod build;
 mod exchange;
+mod fair;
 mod hosts;
 mod params;
 mod quoting;
@@ -23,6 +24,7 @@ pub use build::PRODUCTION_PHRASE;
 pub use exchange::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource,
 };
+pub use fair::{Estimators, Fair};
 pub use hosts::{HostKind, host_kind};
 pub use reader::{Problem, Resolved};
 pub use secrets::{ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, read_secrets};

@@ -113,6 +113,7 @@ impl Engine {
         if group.plan.since.is_some() && group.hedge_at == Some(id) {
             self.agenda.hedge_now(desk.group);
         }
+        self.observe_fair(id);
     }
 
     /// A book that has moved away from the levels of its snapshot is built anew.

@@ -24,7 +24,9 @@ pub use fair::{FairFilter, Fusion, FusionParams, SourceView};
 pub use hayashi_yoshida::{
     HayashiYoshida, HayashiYoshidaWindow, LeadLag, MAX_OBSERVATIONS, hayashi_yoshida, lead_lag,
 };
-pub use intensity::{Estimate, Fit, Intensity, IntensityParams, MAX_ARRIVALS, fit};
+pub use intensity::{
+    ArrivalEstimator, Estimate, Fit, Intensity, IntensityParams, MAX_ARRIVALS, fit,
+};
 pub use pace::Pace;
 pub use realised::{
     Bar, bipower_variation, first_autocovariance, pre_averaged_variance, realised_variance,

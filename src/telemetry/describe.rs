@@ -12,6 +12,8 @@
 //! | `filled` | info | |
 //! | `hedge_started`, `hedge_done` | info | |
 //! | `hedge_late` | error | yes |
+//! | `fair_source` | info; warn away from what is wanted | yes |
+//! | `measured` | debug | |
 //! | `book_synced` | info | yes |
 //! | `book_lost` | warn | yes |
 //! | `link_up` | info | |
@@ -125,6 +127,7 @@ impl Line {
 pub fn describe(note: &Note, names: &Names) -> Line {
     orders(note, names)
         .or_else(|| trading(note, names))
+        .or_else(|| estimates(note, names))
         .or_else(|| connections(note, names))
         .unwrap_or_else(|| daemon(note))
 }
@@ -273,6 +276,53 @@ fn quoted(note: &Note, names: &Names) -> Option<Line> {
     Some(line)
 }
 
+/// What the market is thought to be worth and to do.
+fn estimates(note: &Note, names: &Names) -> Option<Line> {
+    use NoteLevel::{Debug, Info, Warn};
+    Some(match note {
+        Note::FairSourceChanged { instrument, source, wanted } => {
+            let label = names.instrument(*instrument);
+            let level = if source == wanted { Info } else { Warn };
+            let words = format!("{label}: quoted around the {source:?} price, wanted {wanted:?}");
+            Line::new(level, "fair_source", words)
+                .with("instrument", label)
+                .word("source", source)
+                .word("wanted", wanted)
+                .floods(label)
+        }
+        Note::Measured {
+            instrument,
+            own,
+            fused,
+            basis_bps,
+            weight,
+            lead_ratio,
+            volatility_fast_bps_sqrt_s,
+            volatility_slow_bps_sqrt_s,
+            intensity_a_per_s,
+            intensity_k_per_bps,
+            intensity_r_squared,
+            intensity_trusted,
+        } => {
+            let label = names.instrument(*instrument);
+            Line::new(Debug, "measured", format!("{label}: estimates of the market"))
+                .with("instrument", label)
+                .with("own", *own)
+                .with("fused", *fused)
+                .with("basis_bps", *basis_bps)
+                .with("weight", *weight)
+                .with("lead_ratio", *lead_ratio)
+                .with("volatility_fast_bps_sqrt_s", *volatility_fast_bps_sqrt_s)
+                .with("volatility_slow_bps_sqrt_s", *volatility_slow_bps_sqrt_s)
+                .with("intensity_a_per_s", *intensity_a_per_s)
+                .with("intensity_k_per_bps", *intensity_k_per_bps)
+                .with("intensity_r_squared", *intensity_r_squared)
+                .with("intensity_trusted", *intensity_trusted)
+        }
+        _ => return None,
+    })
+}
+
 /// Books, links and accounts.
 fn connections(note: &Note, names: &Names) -> Option<Line> {
     use NoteLevel::{Debug, Error, Info, Warn};
@@ -384,9 +434,9 @@ fn daemon(note: &Note) -> Line {
         | Note::Link { .. }
         | Note::Garbled { .. }
         | Note::ReconcileDiffers { .. }
-        | Note::Reconciled { .. } => {
-            Line::new(Debug, "note", "a note of another part of the table")
-        }
+        | Note::Reconciled { .. }
+        | Note::FairSourceChanged { .. }
+        | Note::Measured { .. } => Line::new(Debug, "note", "a note of another part of the table"),
     }
 }
 
@@ -400,8 +450,8 @@ fn amount(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::domain::{
-        BookLoss, HaltCause, LinkKind, Liquidity, OrderStatus, Purpose, Reason, RejectClass, Side,
-        State,
+        BookLoss, FairSource, HaltCause, LinkKind, Liquidity, OrderStatus, Purpose, Reason,
+        RejectClass, Side, State,
     };
 
     /// One of each, with its event name.
@@ -424,6 +474,21 @@ mod tests {
             fee_quote: Money::ONE,
             position: qty,
             purpose: Some(purpose),
+        };
+        let source = FairSource::Leader;
+        let measured = Note::Measured {
+            instrument,
+            own: Some(1.0),
+            fused: None,
+            basis_bps: None,
+            weight: 0.0,
+            lead_ratio: None,
+            volatility_fast_bps_sqrt_s: Some(1.0),
+            volatility_slow_bps_sqrt_s: None,
+            intensity_a_per_s: 1.0,
+            intensity_k_per_bps: 1.0,
+            intensity_r_squared: None,
+            intensity_trusted: false,
         };
         let quoted = Note::Quoted {
             instrument,
@@ -453,6 +518,8 @@ mod tests {
             (Note::HedgeStarted { instrument, side, qty, exposure_base }, "hedge_started"),
             (Note::HedgeDone { base: base.clone(), exposure_base, took_ms: 5 }, "hedge_done"),
             (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
+            (Note::FairSourceChanged { instrument, source, wanted: source }, "fair_source"),
+            (measured, "measured"),
             (Note::BookSynced { instrument }, "book_synced"),
             (Note::BookLost { instrument, why: BookLoss::Gap }, "book_lost"),
             (Note::Link { venue, link, up: true, text: String::new() }, "link_up"),
