@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Engine;
 use super::desk::Desk;
 use super::params::FairFrom;
-use crate::domain::{Action, FairSource, InstrumentId, Note, Reason, Span};
+use crate::domain::{Action, FairSource, InstrumentId, Note, Reason, Span, Ts};
 use crate::market::{HayashiYoshidaWindow, LeadLag, SourceView};
 
 /// How far back lead and lag are looked for.
@@ -28,10 +28,13 @@ pub(super) struct FairNow {
     told: bool,
     /// Its own book's price when last quoted, quote per base.
     own: Option<f64>,
-    /// The reference's price (first) and its own.
+    /// The latest log price of the reference (first) and its own.
+    latest: [Option<f64>; 2],
+    /// Both, read at the same instants: prices that are only read when they move seem to follow
+    /// those that are read more often.
     window: HayashiYoshidaWindow,
     lead: Option<LeadLag>,
-    lead_read_at: crate::domain::Ts,
+    lead_read_at: Ts,
 }
 
 impl Default for FairNow {
@@ -40,9 +43,10 @@ impl Default for FairNow {
             source: FairSource::Own,
             told: false,
             own: None,
+            latest: [None; 2],
             window: HayashiYoshidaWindow::new(LEAD_WINDOW, LEAD_SAMPLE),
             lead: None,
-            lead_read_at: crate::domain::Ts(0),
+            lead_read_at: Ts(0),
         }
     }
 }
@@ -150,10 +154,10 @@ impl Engine {
                 continue;
             }
             if member == id {
-                self.desks[member.index()].fair.window.observe(1, now, price.ln());
+                self.desks[member.index()].fair.watch(1, now, price);
             } else {
                 if self.compared_with(member) == Some(id) {
-                    self.desks[member.index()].fair.window.observe(0, now, price.ln());
+                    self.desks[member.index()].fair.watch(0, now, price);
                 }
                 if self.params.fair.from != FairFrom::Own {
                     self.agenda.quote_now(member);
@@ -316,6 +320,14 @@ impl Engine {
 }
 
 impl FairNow {
+    fn watch(&mut self, which: usize, now: Ts, price: f64) {
+        self.latest[which] = Some(price.ln());
+        if let [Some(reference), Some(own)] = self.latest {
+            self.window.observe(0, now, reference);
+            self.window.observe(1, now, own);
+        }
+    }
+
     fn read_lead(&self) -> Option<LeadLag> {
         if self.window.observations().into_iter().any(|count| count < LEAD_MIN) {
             return None;

@@ -148,8 +148,9 @@ impl Fusion {
     /// The source's own fair price, its spread in basis points, and the volatility to reckon with,
     /// basis points per √s. What is no price is left out.
     pub fn observe(&mut self, index: usize, now: Ts, price: f64, spread_bps: f64, sigma: f64) {
-        let sound = price.is_finite() && price > 0.0 && spread_bps >= 0.0 && sigma >= 0.0;
-        if !sound || !(spread_bps.is_finite() && sigma.is_finite()) || index >= self.sources.len() {
+        let sound = price.is_finite() && price > 0.0 && index < self.sources.len();
+        let scaled = |value: f64| value.is_finite() && value >= 0.0;
+        if !(sound && scaled(spread_bps) && scaled(sigma)) {
             return;
         }
         self.variance_per_s = sigma * sigma;
