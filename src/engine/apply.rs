@@ -146,7 +146,9 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         desk.book.invalidate();
         desk.pace.restart(self.now);
+        let group = desk.group;
         self.agenda.quote_now(id);
+        self.tend_fair_of(group);
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
 

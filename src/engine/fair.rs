@@ -8,6 +8,8 @@ use super::params::FairFrom;
 use crate::domain::{Action, FairSource, InstrumentId, Note, Reason, Span, Ts};
 use crate::market::{HayashiYoshidaWindow, LeadLag, SourceView};
 
+/// Pause between two looks at which books are in order; a book that is lost is seen at once.
+const TEND_EVERY: Span = Span::from_ms(50);
 /// How far back lead and lag are looked for.
 const LEAD_WINDOW: Span = Span::from_s(60);
 /// Least time between two prices that lead and lag are read from.
@@ -166,21 +168,28 @@ impl Engine {
         }
     }
 
-    /// Finds out which books are in order, so that none counts longer than it is.
+    /// Finds out now and then which books are in order, so that none counts longer than it is.
     pub(super) fn tend_fair(&mut self) {
+        if self.now.since(self.fair_tended_at) >= TEND_EVERY {
+            self.fair_tended_at = self.now;
+            (0..self.groups.len()).for_each(|group| self.tend_fair_of(group));
+        }
+    }
+
+    /// The same of one group, at once.
+    pub(super) fn tend_fair_of(&mut self, group: usize) {
         let now = self.now;
-        for group in 0..self.groups.len() {
-            if self.groups[group].members.len() < 2 {
-                continue;
-            }
-            for place in 0..self.groups[group].members.len() {
-                let id = self.groups[group].members[place];
-                let healthy = self.is_in_order(&self.desks[id.index()]);
-                let before = self.groups[group].fusion.counts(place, now);
-                self.groups[group].fusion.set_health(place, now, healthy);
-                if before && !healthy && self.params.fair.from != FairFrom::Own {
-                    let members = self.groups[group].members.clone();
-                    members.into_iter().for_each(|member| self.agenda.quote_now(member));
+        if self.groups[group].members.len() < 2 {
+            return;
+        }
+        for place in 0..self.groups[group].members.len() {
+            let id = self.groups[group].members[place];
+            let healthy = self.is_in_order(&self.desks[id.index()]);
+            let before = self.groups[group].fusion.counts(place, now);
+            self.groups[group].fusion.set_health(place, now, healthy);
+            if before && !healthy && self.params.fair.from != FairFrom::Own {
+                for &member in &self.groups[group].members {
+                    self.agenda.quote_now(member);
                 }
             }
         }

@@ -128,6 +128,7 @@ pub struct Engine {
     quiet_since: Ts,
     orders_due: Ts,
     checked_at: Ts,
+    fair_tended_at: Ts,
 }
 
 /// Pause between two checks of the result's identity.
@@ -178,6 +179,7 @@ impl Engine {
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
             checked_at: Ts(0),
+            fair_tended_at: Ts(0),
             params,
         }
     }

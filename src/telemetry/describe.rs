@@ -28,7 +28,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty, VenueId};
+use crate::domain::{
+    FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty, VenueId,
+};
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
 #[derive(Clone, Debug, Default)]
@@ -283,8 +285,12 @@ fn estimates(note: &Note, names: &Names) -> Option<Line> {
         Note::FairSourceChanged { instrument, source, wanted } => {
             let label = names.instrument(*instrument);
             let level = if source == wanted { Info } else { Warn };
-            let words = format!("{label}: quoted around the {source:?} price, wanted {wanted:?}");
-            Line::new(level, "fair_source", words)
+            let words = match source {
+                FairSource::Own => "its own book",
+                FairSource::Fused => "the fused price",
+                FairSource::Leader => "the leader",
+            };
+            Line::new(level, "fair_source", format!("{label}: quoted around {words}"))
                 .with("instrument", label)
                 .word("source", source)
                 .word("wanted", wanted)
@@ -450,9 +456,26 @@ fn amount(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::domain::{
-        BookLoss, FairSource, HaltCause, LinkKind, Liquidity, OrderStatus, Purpose, Reason,
-        RejectClass, Side, State,
+        BookLoss, HaltCause, LinkKind, Liquidity, OrderStatus, Purpose, Reason, RejectClass, Side,
+        State,
     };
+
+    fn measured() -> Note {
+        Note::Measured {
+            instrument: InstrumentId(0),
+            own: Some(1.0),
+            fused: None,
+            basis_bps: None,
+            weight: 0.0,
+            lead_ratio: None,
+            volatility_fast_bps_sqrt_s: Some(1.0),
+            volatility_slow_bps_sqrt_s: None,
+            intensity_a_per_s: 1.0,
+            intensity_k_per_bps: 1.0,
+            intensity_r_squared: None,
+            intensity_trusted: false,
+        }
+    }
 
     /// One of each, with its event name.
     fn all() -> Vec<(Note, &'static str)> {
@@ -476,20 +499,7 @@ mod tests {
             purpose: Some(purpose),
         };
         let source = FairSource::Leader;
-        let measured = Note::Measured {
-            instrument,
-            own: Some(1.0),
-            fused: None,
-            basis_bps: None,
-            weight: 0.0,
-            lead_ratio: None,
-            volatility_fast_bps_sqrt_s: Some(1.0),
-            volatility_slow_bps_sqrt_s: None,
-            intensity_a_per_s: 1.0,
-            intensity_k_per_bps: 1.0,
-            intensity_r_squared: None,
-            intensity_trusted: false,
-        };
+        let measured = measured();
         let quoted = Note::Quoted {
             instrument,
             fair: 1.0,
