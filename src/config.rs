@@ -8,6 +8,7 @@
 mod alerts;
 mod build;
 mod exchange;
+mod fair;
 mod hosts;
 mod params;
 mod quoting;
@@ -25,6 +26,7 @@ pub use build::PRODUCTION_PHRASE;
 pub use exchange::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource,
 };
+pub use fair::{Estimators, Fair};
 pub use hosts::{HostKind, host_kind};
 pub use reader::{Problem, Resolved};
 pub use secrets::{ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, read_secrets};

@@ -12,6 +12,8 @@ pub(super) fn status(all: &Value) -> String {
     out.push('\n');
     columns(&exposure(all), 0, &mut out);
     out.push('\n');
+    columns(&estimates(all), 0, &mut out);
+    out.push('\n');
     out.push_str(&session(all));
     out.push('\n');
     columns(&venues(all), 0, &mut out);
@@ -135,6 +137,33 @@ fn exposure(all: &Value) -> Vec<Vec<String>> {
             text(group, "open_buys_base"),
             text(group, "open_sells_base"),
             text(group, "beyond_trigger_ms"),
+        ]
+    }));
+    rows
+}
+
+/// One row a quoted instrument: around which price it is quoted, and what is known of the market.
+fn estimates(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head(
+        "fair around wanted own fused basis_bps weight lead_ratio σ_fast σ_slow A k R² fitted",
+    )];
+    rows.extend(list(all, "instruments").filter(|own| own["quoted"] == true).map(|own| {
+        let fair = &own["fair"];
+        vec![
+            format!("{}:{}", text(own, "venue"), text(own, "symbol")),
+            plain(&fair["source"]),
+            plain(&fair["wanted"]),
+            number(&fair["own"], 4),
+            number(&fair["fused"], 4),
+            number(&fair["basis_bps"], 2),
+            number(&fair["weight"], 2),
+            number(&fair["lead_ratio"], 2),
+            number(&own["volatility_fast_bps_sqrt_s"], 2),
+            number(&own["volatility_slow_bps_sqrt_s"], 2),
+            number(&own["intensity_a_per_s"], 3),
+            number(&own["intensity_k_per_bps"], 3),
+            number(&own["intensity_r_squared"], 2),
+            plain(&own["intensity_trusted"]),
         ]
     }));
     rows

@@ -52,6 +52,8 @@ pub(super) fn daemon(root: Table<'_>) -> Settings {
         quoting: super::quoting::quoting(root.table("quoting")),
         market: market(root.table("market")),
         reference: reference(root.table("reference")),
+        fair: super::fair::fair(root.table("fair"), &venues, &instruments),
+        estimators: super::fair::estimators(root.table("estimators")),
         hedge: hedge(root.table("hedge")),
         risk: risk(root.table("risk")),
         shutdown: shutdown(root.table("shutdown")),

@@ -53,6 +53,8 @@ impl Settings {
                 max_disagreement_bps: self.reference.max_disagreement.0,
                 max_age: self.reference.max_age,
             },
+            fair: self.fair.params(&self.reference),
+            estimators: self.estimators.params(quoting.min_half_spread.0),
             hedge: self.hedge_params(),
             risk: engine::RiskParams {
                 loss_limit_quote_session: risk.loss_limit_quote_session,

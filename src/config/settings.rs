@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use crate::domain::{Bps, Money, Prefix, Span};
 
 use super::alerts::Alerts;
+use super::fair::{Estimators, Fair};
 use super::secrets::{KeySource, SecretSource};
 
 /// Which kind of money is at stake. Each mode reaches its own hosts only.
@@ -351,6 +352,10 @@ pub struct Settings {
     pub market: Market,
     /// `[reference]`.
     pub reference: Reference,
+    /// `[fair]`.
+    pub fair: Fair,
+    /// `[estimators]`.
+    pub estimators: Estimators,
     /// `[hedge]`.
     pub hedge: Hedge,
     /// `[risk]`.

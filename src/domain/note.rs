@@ -201,6 +201,23 @@ impl Reason {
     }
 }
 
+/// Around which price an instrument is quoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FairSource {
+    /// Its own book's.
+    Own,
+    /// That of all books of the base asset.
+    Fused,
+    /// The leading instrument's, with the basis to it.
+    Leader,
+}
+
+impl FairSource {
+    /// All of them.
+    pub const ALL: [FairSource; 3] = [FairSource::Own, FairSource::Fused, FairSource::Leader];
+}
+
 /// One operational event of the core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "note")]
@@ -425,6 +442,42 @@ pub enum Note {
     Paused {
         /// Paused now.
         paused: bool,
+    },
+    /// The price that an instrument is quoted around comes from elsewhere now.
+    FairSourceChanged {
+        /// Which.
+        instrument: InstrumentId,
+        /// From where it comes.
+        source: FairSource,
+        /// From where the configuration wants it.
+        wanted: FairSource,
+    },
+    /// What the estimators of a quoted instrument say, once a second.
+    Measured {
+        /// Which.
+        instrument: InstrumentId,
+        /// Fair price of its own book, quote per base.
+        own: Option<f64>,
+        /// Fused fair price in its terms, quote per base.
+        fused: Option<f64>,
+        /// Its slow basis to the common price, basis points.
+        basis_bps: Option<f64>,
+        /// Its share in the fused price, 0 to 1.
+        weight: f64,
+        /// Lead-lag ratio, above 1 when the reference instrument moves first.
+        lead_ratio: Option<f64>,
+        /// Time-weighted volatility, basis points per √s.
+        volatility_fast_bps_sqrt_s: Option<f64>,
+        /// Volatility of the window, basis points per √s.
+        volatility_slow_bps_sqrt_s: Option<f64>,
+        /// Arrivals a second at depth zero.
+        intensity_a_per_s: f64,
+        /// Their decay per basis point.
+        intensity_k_per_bps: f64,
+        /// Share of variance that their fit explains.
+        intensity_r_squared: Option<f64>,
+        /// They are fitted, not configured.
+        intensity_trusted: bool,
     },
     /// Something that must never happen happened; new risk stops.
     Invariant {

@@ -113,6 +113,7 @@ impl Engine {
         if group.plan.since.is_some() && group.hedge_at == Some(id) {
             self.agenda.hedge_now(desk.group);
         }
+        self.observe_fair(id);
     }
 
     /// A book that has moved away from the levels of its snapshot is built anew.
@@ -145,7 +146,9 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         desk.book.invalidate();
         desk.pace.restart(self.now);
+        let group = desk.group;
         self.agenda.quote_now(id);
+        self.tend_fair_of(group);
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
 

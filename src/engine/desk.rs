@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::fair::FairNow;
 use super::params::{InstrumentParams, Params, Role};
 use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
@@ -9,8 +10,8 @@ use crate::domain::{
 };
 use crate::inventory::{Attribution, Booked, Markouts, Position};
 use crate::market::{
-    Book, Intensity, IntensityParams, Pace, Touch, TradeFlow, TradeFlowParams, Volatility,
-    VolatilityParams,
+    Book, Intensity, IntensityParams, Pace, SlowVolatility, Touch, TradeFlow, TradeFlowParams,
+    Volatility, VolatilityParams,
 };
 use crate::quoting::QuoteNumbers;
 
@@ -31,6 +32,9 @@ pub(super) struct Desk {
     pub(super) book: Book,
     pub(super) pace: Pace,
     pub(super) volatility: Volatility,
+    pub(super) slow_volatility: Option<SlowVolatility>,
+    /// Around which price it is quoted, and who moves first.
+    pub(super) fair: FairNow,
     pub(super) intensity: Intensity,
     pub(super) flow: TradeFlow,
     pub(super) mark: Option<Mark>,
@@ -116,7 +120,12 @@ impl Desk {
                 half_life: params.market.volatility_half_life,
                 ..VolatilityParams::default()
             }),
+            slow_volatility: params.estimators.slow_volatility.map(SlowVolatility::new),
+            fair: FairNow::default(),
             intensity: Intensity::new(IntensityParams {
+                estimator: params.estimators.order_arrival,
+                fit_from_bps: params.estimators.order_arrival_from_bps,
+                quote_life: params.pace.reprice_min_interval,
                 fallback_a_per_s: params.market.order_arrival_per_s,
                 fallback_k_per_bps: params.market.order_arrival_decay_per_bps,
                 ..IntensityParams::default()
@@ -216,6 +225,10 @@ impl Desk {
     pub(super) fn observe_book(&mut self, now: Ts) {
         let Some(touch) = self.book.touch().filter(|touch| !touch.is_crossed()) else { return };
         self.volatility.observe(now, touch.mid_ticks());
+        if let Some(slow) = &mut self.slow_volatility {
+            slow.observe(now, touch.mid_ticks(), self.volatility.bps_sqrt_s());
+        }
+        self.intensity.observe_mid(now, touch.mid_ticks());
         if self.opening_due {
             self.value_opening(now);
         }

@@ -9,6 +9,7 @@ mod account;
 mod agenda;
 mod apply;
 mod desk;
+mod fair;
 mod hedging;
 mod lifecycle;
 mod params;
@@ -21,9 +22,10 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 pub use desk::Tally;
+pub use fair::FairView;
 pub use params::{
-    InstrumentParams, MarketParams, Mission, Pace, Params, ReferenceParams, RiskParams, Role,
-    ShutdownParams, VenueParams,
+    EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
+    ReferenceParams, RiskParams, Role, ShutdownParams, VenueParams,
 };
 pub use view::{
     GroupView, InstrumentView, LevelView, OrderView, SideView, Status, Summary, VenueView,
@@ -33,6 +35,7 @@ use crate::domain::{
     Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Span, State,
     Ts, VenueId,
 };
+use crate::market::SlowVolatility;
 use crate::orders::Store;
 use crate::risk::Breaker;
 use agenda::Agenda;
@@ -125,6 +128,7 @@ pub struct Engine {
     quiet_since: Ts,
     orders_due: Ts,
     checked_at: Ts,
+    fair_tended_at: Ts,
 }
 
 /// Pause between two checks of the result's identity.
@@ -139,7 +143,7 @@ impl Engine {
             .map(|id| Desk::new(id, &params))
             .collect();
         let agenda = Agenda::new(desks.iter().map(Desk::is_quoted).collect());
-        let groups = desks.iter().map(|_| Group::new(params.hedge)).collect();
+        let groups = desks.iter().map(|_| Group::new(params.hedge, params.fair.fusion)).collect();
         let venues = params
             .venues
             .iter()
@@ -175,6 +179,7 @@ impl Engine {
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
             checked_at: Ts(0),
+            fair_tended_at: Ts(0),
             params,
         }
     }
@@ -197,9 +202,11 @@ impl Engine {
         self.live(out);
         self.tend_orders(out);
         self.hedge(out);
+        self.tend_fair();
         self.quote(out);
         if self.checked_at == self.now {
             self.renew_mute_books(out);
+            self.measure(out);
         }
         self.tend_accounts(out);
         self.orders_due = self.orders_due.max(now + Span(1));
@@ -239,9 +246,13 @@ impl Engine {
         self.desks.iter().filter(|desk| desk.is_quoted())
     }
 
-    /// Volatility to reckon with, basis points per √s: measured, or assumed until it is.
+    /// Volatility to reckon with, basis points per √s: the larger of what is measured fast and
+    /// over a window, or assumed until there is a measurement.
     fn volatility_of(&self, desk: &Desk) -> Option<f64> {
-        desk.volatility.bps_sqrt_s().or(self.params.market.assumed_volatility_bps_sqrt_s)
+        let fast = desk.volatility.bps_sqrt_s();
+        let slow = desk.slow_volatility.as_ref().and_then(SlowVolatility::bps_sqrt_s);
+        let larger = fast.map(|fast| slow.map_or(fast, |slow| slow.max(fast)));
+        larger.or(self.params.market.assumed_volatility_bps_sqrt_s)
     }
 
     /// A price to hold an order or a book against, in quote per base, that does not come from the
@@ -256,7 +267,7 @@ impl Engine {
             .filter(|other| {
                 let venue = &self.venues[other.venue.index()];
                 let alive = self.now.since(venue.market.alive_at) <= max_age;
-                alive && other.book.is_synced() && !self.is_stale(other)
+                alive && other.book.is_synced() && !self.is_stale(other) && self.may_refer(other)
             })
             .find_map(Desk::mid_f64);
         if mid.is_some() {

@@ -1,7 +1,8 @@
 //! Everything the engine is told before it starts.
 
-use crate::domain::{HaltCause, Money, Span, VenueId};
+use crate::domain::{HaltCause, InstrumentId, Money, Span, VenueId};
 use crate::inventory::HedgeParams;
+use crate::market::{ArrivalEstimator, FusionParams, SlowVolatilityParams};
 use crate::quoting;
 use crate::risk::Limits;
 
@@ -90,6 +91,62 @@ pub struct ReferenceParams {
     pub max_age: Span,
 }
 
+/// Around which price quotes stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FairFrom {
+    /// The instrument's own book.
+    #[default]
+    Own,
+    /// All books of the base asset, fused.
+    Fused,
+    /// The book of that instrument, with the slow basis to it.
+    Leader(InstrumentId),
+}
+
+/// The fair price over several venues.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FairParams {
+    /// Around which price quotes stand.
+    pub from: FairFrom,
+    /// How prices are fused, and when a source counts.
+    pub fusion: FusionParams,
+}
+
+impl Default for FairParams {
+    fn default() -> FairParams {
+        FairParams {
+            from: FairFrom::Own,
+            fusion: FusionParams {
+                basis_half_life: Span::from_s(300),
+                warm_up: Span::from_s(30),
+                failback: Span::from_s(10),
+                max_disagreement_bps: 50.0,
+            },
+        }
+    }
+}
+
+/// How volatility and intensity are estimated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EstimatorParams {
+    /// The witness beside the fast volatility; the larger of the two counts. `None`: no witness.
+    pub slow_volatility: Option<SlowVolatilityParams>,
+    /// How A and k are found.
+    pub order_arrival: ArrivalEstimator,
+    /// Depths nearer than this never enter the fit of A and k, basis points.
+    pub order_arrival_from_bps: f64,
+}
+
+impl Default for EstimatorParams {
+    fn default() -> EstimatorParams {
+        EstimatorParams {
+            slow_volatility: None,
+            order_arrival: ArrivalEstimator::Likelihood,
+            order_arrival_from_bps: 1.0,
+        }
+    }
+}
+
 /// Limits over time, and the pace of checking.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RiskParams {
@@ -144,6 +201,10 @@ pub struct Params {
     pub market: MarketParams,
     /// What a price is held against.
     pub reference: ReferenceParams,
+    /// The fair price over several venues.
+    pub fair: FairParams,
+    /// How volatility and intensity are estimated.
+    pub estimators: EstimatorParams,
     /// How net exposure is taken off; `None`: it is not.
     pub hedge: Option<HedgeParams>,
     /// Limits over time.

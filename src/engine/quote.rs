@@ -133,9 +133,14 @@ impl Engine {
         let as_f64 = |money: crate::domain::Money| {
             rust_decimal::prelude::ToPrimitive::to_f64(&money).unwrap_or(f64::NAN)
         };
+        let own_price = touch.weighted_mid_ticks() * instrument.tick_f64();
+        let fair = match self.fair_for(id, own_price) {
+            Ok(fair) => fair,
+            Err(reason) => return Quotes::none(id, reason),
+        };
         let inputs = quoting::Inputs {
             instrument,
-            fair_price: touch.weighted_mid_ticks() * instrument.tick_f64(),
+            fair_price: fair.price,
             best_bid: touch.bid.px,
             best_ask: touch.ask.px,
             volatility_bps_sqrt_s: self.volatility_of(desk),
@@ -149,6 +154,7 @@ impl Engine {
         let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
         let inventory_base = inputs.inventory_base;
         let mut decision = quoting::quote(&self.params.quoting, &inputs);
+        self.quoted_around(id, own_price, fair.source, out);
         let desk = &mut self.desks[id.index()];
         for side in Side::BOTH {
             if let Some((until, reason)) = desk.sides[side.index()].pause {

@@ -4,6 +4,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 use super::desk::Desk;
+use super::fair::FairView;
 use super::{Counts, Ending, Engine, Tally};
 use crate::domain::{
     BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
@@ -139,6 +140,16 @@ pub struct InstrumentView {
     pub intensity_k_per_bps: f64,
     /// The intensity has been fitted, not configured.
     pub intensity_trusted: bool,
+    /// Share of the variance of log arrival counts that the latest fit explains; it decides trust.
+    pub intensity_r_squared: Option<f64>,
+    /// Depths that the fit uses, basis points from the mid.
+    pub intensity_range_bps: (f64, f64),
+    /// Volatility of the time-weighted average, basis points per √s.
+    pub volatility_fast_bps_sqrt_s: Option<f64>,
+    /// Volatility of the window beside it, basis points per √s.
+    pub volatility_slow_bps_sqrt_s: Option<f64>,
+    /// The parts of its fair price.
+    pub fair: FairView,
     /// Balance of recent takers, −1 all selling to 1 all buying.
     pub trade_imbalance: f64,
     /// Maker fee, ratio.
@@ -313,6 +324,11 @@ impl Engine {
             intensity_a_per_s: intensity.a_per_s,
             intensity_k_per_bps: intensity.k_per_bps,
             intensity_trusted: intensity.trusted,
+            intensity_r_squared: intensity.fit.map(|fit| fit.r_squared),
+            intensity_range_bps: desk.intensity.range_bps(),
+            volatility_fast_bps_sqrt_s: desk.volatility.bps_sqrt_s(),
+            volatility_slow_bps_sqrt_s: desk.slow_volatility.as_ref().and_then(|s| s.bps_sqrt_s()),
+            fair: self.fair_view(desk),
             trade_imbalance: desk.flow.imbalance(),
             maker_fee: desk.fees.map(|(maker, _)| maker),
             taker_fee: desk.fees.map(|(_, taker)| taker),

@@ -17,6 +17,10 @@ type Labels = Vec<(&'static str, String)>;
 type Count = Family<Labels, Counter>;
 type Level = Family<Labels, Gauge<f64, AtomicU64>>;
 
+mod estimates;
+
+use estimates::Estimates;
+
 /// Counters and gauges fed by notes.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -39,6 +43,7 @@ pub struct Metrics {
     differs: Count,
     halts: Count,
     invariants: Counter,
+    estimates: Estimates,
 }
 
 impl Default for Metrics {
@@ -63,6 +68,7 @@ impl Default for Metrics {
             differs: Family::default(),
             halts: Family::default(),
             invariants: Counter::default(),
+            estimates: Estimates::default(),
         }
     }
 }
@@ -72,6 +78,7 @@ impl Metrics {
     pub fn register(&self, r: &mut Registry) {
         self.register_orders(r);
         self.register_state(r);
+        self.estimates.register(r);
     }
 
     fn register_orders(&self, r: &mut Registry) {
@@ -198,6 +205,9 @@ impl Metrics {
             Note::Halted { cause, .. } => inc(&self.halts, &vec![("cause", word(cause))]),
             Note::Invariant { .. } => {
                 self.invariants.inc();
+            }
+            Note::FairSourceChanged { .. } | Note::Measured { .. } => {
+                self.estimates.count(note, names);
             }
             // Links are counted by the driver; the others are for the log alone.
             Note::OrderEnded { .. }

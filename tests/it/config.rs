@@ -76,6 +76,28 @@ fn naughty_files_are_refused_with_a_reason() {
             &["quoting.half_spred_bps", "did you mean `half_spread_bps`"],
         ),
         (
+            "source = \"own\" # or",
+            "source = \"usdm:DOGEUSDT\" # or",
+            &["fair.source", "is \"usdm:DOGEUSDT\"", "\"fused\"", "BTCUSDT"],
+        ),
+        ("failback_s = 10", "failback_s = -1", &["fair.failback_s", "0 to 3600"]),
+        ("basis_half_life_s = 300", "basis_half_life_s = 0", &["fair.basis_half_life_s"]),
+        (
+            "slow_volatility = \"garman_klass\"",
+            "slow_volatility = \"yang_zhang\"",
+            &["estimators.slow_volatility", "rogers_satchell"],
+        ),
+        (
+            "slow_volatility = \"garman_klass\"",
+            "slow_volatility = \"none\"",
+            &["estimators.slow_volatility_window_s", "without slow_volatility"],
+        ),
+        (
+            "order_arrival = \"likelihood\"",
+            "order_arrival = \"guess\"",
+            &["estimators.order_arrival", "waiting_times"],
+        ),
+        (
             "half_spread_bps = 15",
             "half_spread_bps = \"wide\"",
             &["half_spread_bps", "must be a finite number"],

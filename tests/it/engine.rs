@@ -77,6 +77,8 @@ pub fn params() -> Params {
             use_own_order_filter: true,
         },
         reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_ms(3000) },
+        fair: FairParams::default(),
+        estimators: EstimatorParams::default(),
         hedge: Some(HedgeParams {
             trigger_base: dec("0.003"),
             target_base: dec("0"),
@@ -132,8 +134,12 @@ struct Story {
 
 impl Story {
     fn new() -> Story {
+        Story::with(params())
+    }
+
+    fn with(params: Params) -> Story {
         Story {
-            engine: Engine::new(params()),
+            engine: Engine::new(params),
             now_ms: 0,
             sent: BTreeMap::new(),
             trade_id: 0,
@@ -195,6 +201,18 @@ impl Story {
                 up: false,
                 text: "closed".to_owned(),
             }),
+            ["trade", who, px] => {
+                self.trade_id += 1;
+                let own = instrument(which(who));
+                inbox.push(Event::Trade(Trade {
+                    instrument: own.id,
+                    px: own.px(dec(px)).unwrap(),
+                    qty: Qty(1),
+                    aggressor: Side::Buy,
+                    trade_id: self.trade_id,
+                    at,
+                }));
+            }
             ["alive"] => inbox.extend(
                 [0, 1].map(|venue| Event::Alive { venue: VenueId(venue), link: LinkKind::Market }),
             ),
@@ -394,6 +412,7 @@ fn describe_note(note: &Note) -> Option<String> {
         Note::GateBlocked { side, reason, .. } => format!("gate: {side} {}", reason.as_str()),
         Note::Halted { text, .. } => format!("halted: {text}"),
         Note::ReconcileDiffers { text, .. } => format!("differs: {text}"),
+        Note::FairSourceChanged { source, .. } => format!("quoted around: {source:?}"),
         Note::Invariant { text } => format!("invariant: {text}"),
         _ => return None,
     })
@@ -415,8 +434,8 @@ fn connected(inbox: &mut Vec<Event>) {
     }
 }
 
-fn replay(story: &str) -> String {
-    let mut play = Story::new();
+fn replay(story: &str, params: Params) -> String {
+    let mut play = Story::with(params);
     let mut written = String::new();
     for line in story.lines().filter(|line| !line.starts_with('<')) {
         writeln!(written, "{line}").unwrap();
@@ -430,9 +449,13 @@ fn replay(story: &str) -> String {
 }
 
 fn check(name: &str) {
+    check_with(name, params());
+}
+
+fn check_with(name: &str, params: Params) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name);
     let story = std::fs::read_to_string(&path).unwrap();
-    let replayed = replay(&story);
+    let replayed = replay(&story, params);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, replayed).unwrap();
         return;
@@ -481,6 +504,44 @@ fn what_an_earlier_run_left_is_cancelled_before_the_first_quote() {
 #[test]
 fn a_holding_far_from_its_target_is_not_traded_away() {
     check("misplaced.txt");
+}
+
+#[test]
+fn a_leader_that_fails_is_left_and_taken_up_again() {
+    let mut params = params();
+    params.fair.from = FairFrom::Leader(InstrumentId(1));
+    params.fair.fusion.warm_up = Span::from_s(1);
+    params.fair.fusion.failback = Span::from_s(2);
+    check_with("leader.txt", params);
+}
+
+/// A venue that prints 10 % off does not move the quotes of the others, and its fused price does
+/// not either.
+#[test]
+fn the_fused_price_leaves_out_a_venue_that_jumps() {
+    let mut params = params();
+    params.fair.from = FairFrom::Fused;
+    params.fair.fusion.warm_up = Span::from_s(1);
+    let mut story = Story::with(params);
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
+    let mut said = Vec::new();
+    for n in 1..30 {
+        said.extend(story.play(&format!(
+            "{}ms book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1",
+            n * 100
+        )));
+    }
+    assert!(said.iter().any(|line| line == "quoted around: Fused"), "{said:?}");
+    let view = |story: &Story| story.engine.status(story.now()).instruments[0].fair.clone();
+    let before = view(&story);
+    let apart = (before.fused.unwrap() / before.own.unwrap() - 1.0) * 1e4;
+    assert!(apart.abs() < 0.1 && before.weight > 0.3, "{before:?}");
+    let jumped = story.play("3000ms book perp 66000.0x1 66000.1x1");
+    assert!(jumped.iter().any(|line| line == "buys: reference_disagrees"), "{jumped:?}");
+    assert!(!jumped.iter().any(|line| line.starts_with("place")), "{jumped:?}");
+    let after = view(&story);
+    assert_eq!((after.fused, after.counts), (None, true), "nothing is left to fuse: {after:?}");
 }
 
 #[test]
