@@ -54,6 +54,11 @@ impl Case<'_> {
         number(self.input(key))
     }
 
+    /// What is expected under that name.
+    pub fn expected(&self, key: &str) -> &Value {
+        &self.json["expected"][key]
+    }
+
     /// A number of the tolerance; zero where there is none.
     pub fn tolerance(&self, key: &str) -> f64 {
         self.json["tolerance"][key].as_f64().unwrap_or(0.0)
