@@ -13,6 +13,7 @@ mod quoting;
 mod reader;
 mod secrets;
 mod settings;
+mod signals;
 
 use std::fmt;
 use std::path::Path;

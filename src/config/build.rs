@@ -51,6 +51,7 @@ pub(super) fn daemon(root: Table<'_>) -> Settings {
     let settings = Settings {
         quoting: super::quoting::quoting(root.table("quoting")),
         market: market(root.table("market")),
+        signals: super::signals::signals(root.table("signals")),
         reference: reference(root.table("reference")),
         hedge: hedge(root.table("hedge")),
         risk: risk(root.table("risk")),

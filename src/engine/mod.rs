@@ -14,6 +14,7 @@ mod lifecycle;
 mod params;
 mod quote;
 mod send;
+mod signals;
 mod venue;
 mod view;
 
@@ -23,15 +24,15 @@ use serde::Serialize;
 pub use desk::Tally;
 pub use params::{
     InstrumentParams, MarketParams, Mission, Pace, Params, ReferenceParams, RiskParams, Role,
-    ShutdownParams, VenueParams,
+    ShutdownParams, SignalUse, VenueParams,
 };
 pub use view::{
     GroupView, InstrumentView, LevelView, OrderView, SideView, Status, Summary, VenueView,
 };
 
 use crate::domain::{
-    Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Span, State,
-    Ts, VenueId,
+    Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Px, Qty,
+    Side, Span, State, Ts, VenueId,
 };
 use crate::orders::Store;
 use crate::risk::Breaker;
@@ -125,6 +126,8 @@ pub struct Engine {
     quiet_since: Ts,
     orders_due: Ts,
     checked_at: Ts,
+    /// Room for the own orders of one instrument, kept from event to event.
+    own: Vec<(Side, Px, Qty)>,
 }
 
 /// Pause between two checks of the result's identity.
@@ -175,6 +178,7 @@ impl Engine {
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
             checked_at: Ts(0),
+            own: Vec::new(),
             params,
         }
     }
@@ -200,6 +204,7 @@ impl Engine {
         self.quote(out);
         if self.checked_at == self.now {
             self.renew_mute_books(out);
+            self.tell_signals(out);
         }
         self.tend_accounts(out);
         self.orders_due = self.orders_due.max(now + Span(1));

@@ -130,12 +130,13 @@ impl Engine {
         let Some((maker_fee, _)) = desk.fees else { return Quotes::none(id, Reason::Starting) };
         let (exposure, _) = self.exposure(desk);
         let intensity = desk.intensity.estimate();
+        let signals = self.signals_for(desk, &touch);
         let as_f64 = |money: crate::domain::Money| {
             rust_decimal::prelude::ToPrimitive::to_f64(&money).unwrap_or(f64::NAN)
         };
         let inputs = quoting::Inputs {
             instrument,
-            fair_price: touch.weighted_mid_ticks() * instrument.tick_f64(),
+            fair_price: signals.fair_ticks * instrument.tick_f64(),
             best_bid: touch.bid.px,
             best_ask: touch.ask.px,
             volatility_bps_sqrt_s: self.volatility_of(desk),
@@ -145,10 +146,16 @@ impl Engine {
             inventory_base: as_f64(exposure),
             inventory_limit_base: as_f64(desk.params.limits.inventory_limit_base),
             maker_fee_bps: as_f64(maker_fee) * 1e4,
+            adverse_move_bps: signals.adverse_move_bps,
+            widening: signals.widening,
         };
+        let maker_fee_bps = inputs.maker_fee_bps;
         let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
         let inventory_base = inputs.inventory_base;
         let mut decision = quoting::quote(&self.params.quoting, &inputs);
+        if let Some(numbers) = &decision.numbers {
+            self.pull_toxic(id, numbers.half_spread_bps, maker_fee_bps, &signals, out);
+        }
         let desk = &mut self.desks[id.index()];
         for side in Side::BOTH {
             if let Some((until, reason)) = desk.sides[side.index()].pause {

@@ -112,6 +112,29 @@ pub struct SignalsView {
     pub touch_adverse_bps: [Reading; 2],
 }
 
+impl SignalsView {
+    /// Every signal by name.
+    #[must_use]
+    pub fn readings(&self) -> [(&'static str, Reading); 13] {
+        let trusted = self.alpha.is_some_and(|alpha| alpha.trusted);
+        [
+            ("micro_price_bps", self.micro_price_bps),
+            ("imbalance", self.imbalance),
+            ("depth_imbalance", self.depth_imbalance),
+            ("order_flow", self.order_flow),
+            ("depth_order_flow", self.depth_order_flow),
+            ("trade_flow", self.trade_flow),
+            ("alpha_bps", Reading { value: Some(self.alpha_used_bps), trusted }),
+            ("vpin", self.vpin),
+            ("toxicity_percentile", self.toxicity_percentile),
+            ("kyle_lambda_bps_per_base", self.kyle_lambda_bps_per_base),
+            ("informed_half_spread_bps", self.informed_half_spread_bps),
+            ("touch_adverse_bid_bps", self.touch_adverse_bps[0]),
+            ("touch_adverse_ask_bps", self.touch_adverse_bps[1]),
+        ]
+    }
+}
+
 /// The signals of one instrument.
 #[derive(Clone, Debug)]
 pub struct Signals {

@@ -32,6 +32,8 @@ pub struct Metrics {
     skew: Level,
     half_spread: Level,
     side_quoting: Level,
+    signal: Level,
+    toxic: Count,
     hedges: Count,
     hedge_seconds: Histogram,
     books_lost: Count,
@@ -56,6 +58,8 @@ impl Default for Metrics {
             skew: Family::default(),
             half_spread: Family::default(),
             side_quoting: Family::default(),
+            signal: Family::default(),
+            toxic: Family::default(),
             hedges: Family::default(),
             hedge_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
             books_lost: Family::default(),
@@ -129,6 +133,12 @@ impl Metrics {
             "1 while the side quotes, 0 while a reason stands against it",
             self.side_quoting.clone(),
         );
+        r.register("evenkeel_signal", "What a trusted signal says, by name", self.signal.clone());
+        r.register(
+            "evenkeel_sides_toxic",
+            "Times that a side was pulled because its fills cost more than they earn",
+            self.toxic.clone(),
+        );
         r.register(
             "evenkeel_books_lost",
             "Times that a book was no longer proven, by reason",
@@ -168,6 +178,15 @@ impl Metrics {
                 self.fair.get_or_create(&labels).set(*fair);
                 self.skew.get_or_create(&labels).set(*skew_bps);
                 self.half_spread.get_or_create(&labels).set(*half_spread_bps);
+            }
+            Note::SideToxic { instrument: id, side, .. } => {
+                inc(&self.toxic, &vec![instrument(*id), ("side", side.to_string())]);
+            }
+            Note::Signals { instrument: id, readings } => {
+                for (name, value) in readings {
+                    let labels = vec![instrument(*id), ("signal", name.clone())];
+                    self.signal.get_or_create_owned(&labels).set(*value);
+                }
             }
             Note::OrderSent { instrument: id, purpose, .. } => {
                 inc(&self.orders, &vec![instrument(*id), ("purpose", word(purpose))]);

@@ -76,6 +76,7 @@ pub fn params() -> Params {
             warm_up: Span::ZERO,
             use_own_order_filter: true,
         },
+        signals: SignalUse::default(),
         reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_ms(3000) },
         hedge: Some(HedgeParams {
             trigger_base: dec("0.003"),
