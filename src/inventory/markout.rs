@@ -16,7 +16,8 @@ pub struct Markout {
     pub horizon: Span,
     /// Fills that have reached it.
     pub fills: u64,
-    /// side·(mid then − price), weighted by notional, bps: the realised spread before fees.
+    /// side·(mid then − price), bps of the mid at the fill, weighted by value: the realised spread
+    /// before fees.
     pub bps: f64,
     /// The same in half-ticks, weighted by quantity.
     pub half_ticks: f64,
@@ -29,7 +30,7 @@ pub struct Markout {
 pub struct SideMarkout {
     /// Fills that have reached it.
     pub fills: u64,
-    /// side·(mid then − price), weighted by notional, bps.
+    /// side·(mid then − price), bps of the mid at the fill, weighted by value.
     pub bps: f64,
     /// side·(mid at the fill − mid then), every fill alike, old ones fading, bps: the move
     /// against us, above zero when it hurt.
@@ -92,7 +93,8 @@ struct SideSums {
     fills: u64,
     lots: i128,
     earned: i128,
-    notional: i128,
+    /// Lots × the mid that they met (their price before there was one).
+    value: i128,
     adverse_bps: f64,
     samples: f64,
 }
@@ -103,8 +105,9 @@ impl SideSums {
         self.fills += 1;
         self.lots += lots.abs();
         self.earned += lots * (i128::from(mid) - i128::from(fill.px_half_ticks));
-        self.notional += lots.abs() * i128::from(fill.px_half_ticks);
-        if let Some(met) = fill.mid_half_ticks.filter(|met| *met > 0) {
+        let met = fill.mid_half_ticks.filter(|met| *met > 0);
+        self.value += lots.abs() * i128::from(met.unwrap_or(fill.px_half_ticks));
+        if let Some(met) = met {
             let against = -(mid as f64 / met as f64 - 1.0) * 1e4 * fill.signed_lots.signum() as f64;
             self.samples = self.samples * (1.0 - 1.0 / ADVERSE_MEMORY) + 1.0;
             self.adverse_bps += (against - self.adverse_bps) / self.samples;
@@ -194,7 +197,7 @@ impl Sums {
         Markout {
             horizon: self.horizon,
             fills: bought.fills + sold.fills,
-            bps: ratio(earned, bought.notional + sold.notional) * 1e4,
+            bps: ratio(earned, bought.value + sold.value) * 1e4,
             half_ticks: ratio(earned, lots),
             sides: [bought.average(), sold.average()],
         }
@@ -205,7 +208,7 @@ impl SideSums {
     fn average(&self) -> SideMarkout {
         SideMarkout {
             fills: self.fills,
-            bps: ratio(self.earned, self.notional) * 1e4,
+            bps: ratio(self.earned, self.value) * 1e4,
             adverse_bps: self.adverse_bps,
             samples: self.samples,
         }

@@ -98,8 +98,9 @@ fn micro_price(case: &Case<'_>) {
         for to in 0..states {
             counts.add(from, to, 0.0, still[from][to]);
             // The golden counts say where moves led, and apart from that how many were up.
-            let mean = step * (up[from] - down[from]) / moves;
-            counts.add(from, to, mean, moved[from][to]);
+            for (count, step) in [(up[from], step), (down[from], -step)] {
+                counts.add(from, to, step, moved[from][to] * count / moves);
+            }
             let stays = case.expected("Q");
             case.close(still[from][to] / total, &stays[from][to]);
         }
