@@ -4,7 +4,9 @@
 //! notebook: states are imbalance × spread; Q are transitions without a move of the mid, R the
 //! moves; G₁ = (1−Q)⁻¹·(expected first move), B = (1−Q)⁻¹·(state after a move), and the adjustment
 //! is G₆ = Σ_{i<6} Bⁱ·G₁. Two departures: moves of any size count with their size, where the
-//! notebook drops those of more than a tick; and old counts fade.
+//! notebook drops those of more than a tick; and old counts fade. The first matters where ticks are
+//! small: on BTC perpetuals the adjustment of the outermost state becomes 20 ticks (0.3 bps, what
+//! the return of the next second shows), not the 0.3 ticks of the notebook.
 
 use crate::domain::{Span, Ts};
 
@@ -252,9 +254,7 @@ impl MicroPrice {
     #[must_use]
     pub fn price_ticks(&self, touch: &Touch) -> Option<f64> {
         let adjustment = self.adjustments.as_ref()?[state(touch)?];
-        // What lies ahead of the mid is no reason to leave the touch far behind.
-        let reach = touch.spread_ticks() as f64;
-        Some(touch.mid_ticks() + adjustment.clamp(-reach, reach))
+        Some(touch.mid_ticks() + adjustment)
     }
 
     /// Enough was counted.

@@ -47,7 +47,7 @@ pub struct SignalParams {
     pub alpha: Option<AlphaSignal>,
     /// How far ahead, and how long fills are followed.
     pub horizon: Span,
-    /// Alpha is cut here, bps.
+    /// Alpha is cut here, and a micro-price this far beyond the touch, bps.
     pub max_alpha_bps: f64,
 }
 
@@ -219,9 +219,15 @@ impl Signals {
         match self.params.fair_price {
             FairPrice::Mid => touch.mid_ticks(),
             FairPrice::WeightedMid => touch.weighted_mid_ticks(),
-            FairPrice::MicroPrice => {
-                self.micro.price_ticks(touch).unwrap_or_else(|| touch.weighted_mid_ticks())
-            }
+            FairPrice::MicroPrice => match self.micro.price_ticks(touch) {
+                Some(micro) => {
+                    let mid = touch.mid_ticks();
+                    let half_spread = 0.5 * touch.spread_ticks() as f64;
+                    let reach = half_spread + self.params.max_alpha_bps * 1e-4 * mid;
+                    micro.clamp(mid - reach, mid + reach)
+                }
+                None => touch.weighted_mid_ticks(),
+            },
         }
     }
 
