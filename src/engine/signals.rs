@@ -5,6 +5,9 @@ use super::desk::Desk;
 use crate::domain::{Action, InstrumentId, Level, Note, Px, Qty, Reason, Side};
 use crate::market::{Book, Ladder, Reading, SignalsView, Touch, widening};
 
+/// A side is pulled when even so many standard errors less would be too much.
+const DOUBT: f64 = 2.0;
+
 /// What the signals say to one decision.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SignalInputs {
@@ -50,7 +53,7 @@ impl Engine {
     }
 
     /// Pulls a side, for the time that the signals look ahead, when the mid is expected to move
-    /// against a fill there by more than the quote would earn against that mid.
+    /// against a fill there by surely more than the quote would earn against that mid.
     pub(super) fn pull_toxic(
         &mut self,
         id: InstrumentId,
@@ -66,17 +69,18 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         for side in Side::BOTH {
             let paused = desk.sides[side.index()].pause.is_some_and(|(until, _)| now < until);
-            let Some(expected_bps) = desk.signals.touch_adverse_bps(side) else { continue };
+            let Some(expected) = desk.signals.touch_adverse(side) else { continue };
             // A fair price below the mid takes the bid away from it already.
             let depth_bps = half_spread_bps - signals.lean_bps * side.sign() as f64;
             let earns_bps = depth_bps - maker_fee_bps - self.params.quoting.min_edge_bps;
-            if paused || expected_bps <= earns_bps {
+            let surely_bps = expected.bps - DOUBT * expected.error_bps;
+            if paused || surely_bps <= earns_bps {
                 continue;
             }
             let state = &mut desk.sides[side.index()];
             state.pause = Some((until, Reason::Toxic));
             if state.reason != Reason::Toxic {
-                let instrument = id;
+                let (instrument, expected_bps) = (id, expected.bps);
                 let note = Note::SideToxic { instrument, side, expected_bps, earns_bps };
                 out.push(Action::Note(note));
             }

@@ -32,7 +32,7 @@ pub use micro_price::{Adjustments, MicroPrice, Transitions};
 pub use order_flow::{FLOW_LEVELS, Ladder, OrderFlow, level_flow};
 pub use regression::{Line, Regression};
 pub use signals::{AlphaSignal, FairPrice, Reading, SignalParams, Signals, SignalsView};
-pub use touch_fills::TouchFills;
+pub use touch_fills::{Expected, TouchFills};
 pub use toxicity::{KyleLambda, Vpin, informed_quotes, widening};
 pub use trade_flow::{TradeFlow, TradeFlowParams};
 pub use volatility::{Volatility, VolatilityParams, WeightedSquares};

@@ -8,8 +8,8 @@ use crate::domain::{Side, Span, Trade, Ts};
 use super::order_flow::Ladder;
 use super::toxicity::{VPIN_BUCKETS, informed_quotes};
 use super::{
-    Alpha, AlphaView, KyleLambda, MicroPrice, OrderFlow, Touch, TouchFills, TradeFlow, Vpin,
-    fading_imbalance, imbalance,
+    Alpha, AlphaView, Expected, KyleLambda, MicroPrice, OrderFlow, Touch, TouchFills, TradeFlow,
+    Vpin, fading_imbalance, imbalance,
 };
 
 /// What stands for the price itself.
@@ -247,10 +247,10 @@ impl Signals {
         self.vpin.percentile()
     }
 
-    /// Expected move of the mid against a quote of that side filled at the touch now, bps.
+    /// Expected move of the mid against a quote of that side filled at the touch now.
     #[must_use]
-    pub fn touch_adverse_bps(&self, side: Side) -> Option<f64> {
-        self.fills.expected_bps(side)
+    pub fn touch_adverse(&self, side: Side) -> Option<Expected> {
+        self.fills.expected(side)
     }
 
     /// Everything for operators; a lot in base units scales Kyle's λ, the volatility (bps per √s)
@@ -283,7 +283,8 @@ impl Signals {
             toxicity_percentile: Reading::of(self.vpin.percentile()),
             kyle_lambda_bps_per_base: Reading::of(kyle.filter(|slope| slope.is_finite())),
             informed_half_spread_bps: Reading::of(informed),
-            touch_adverse_bps: Side::BOTH.map(|side| Reading::of(self.touch_adverse_bps(side))),
+            touch_adverse_bps: Side::BOTH
+                .map(|side| Reading::of(self.touch_adverse(side).map(|expected| expected.bps))),
         }
     }
 }

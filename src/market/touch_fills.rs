@@ -22,6 +22,31 @@ const MAX_WAITING: usize = 4096;
 struct Mean {
     count: f64,
     bps: f64,
+    /// Sum of squares around the mean.
+    squares: f64,
+}
+
+impl Mean {
+    fn add(&mut self, bps: f64) {
+        let keep = 1.0 - 1.0 / MEMORY;
+        self.count = self.count * keep + 1.0;
+        let off = bps - self.bps;
+        self.bps += off / self.count;
+        self.squares = self.squares * keep + off * (bps - self.bps);
+    }
+
+    fn error(&self) -> f64 {
+        self.squares.max(0.0).sqrt() / self.count
+    }
+}
+
+/// What a fill has to expect.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    /// Move of the mid against the fill, bps; below zero in its favour.
+    pub bps: f64,
+    /// Standard error of it, bps.
+    pub error_bps: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,9 +93,7 @@ impl TouchFills {
             // The maker's side; the mid falling is against a bid.
             let against = -(self.mid / waiting.mid - 1.0) * 1e4 * waiting.side.sign() as f64;
             if against.is_finite() {
-                let mean = &mut self.means[waiting.state];
-                mean.count = mean.count * (1.0 - 1.0 / MEMORY) + 1.0;
-                mean.bps += (against - mean.bps) / mean.count;
+                self.means[waiting.state].add(against);
             }
         }
         (self.mid, self.imbalance) = (mid, imbalance);
@@ -93,12 +116,13 @@ impl TouchFills {
         (self.mid, self.imbalance) = (f64::NAN, f64::NAN);
     }
 
-    /// The move of the mid against a quote of that side at the touch if it is filled now, bps;
-    /// below zero in its favour. `None` until enough trades were seen with the book like this.
+    /// What a quote of that side at the touch has to expect if it is filled now; `None` until
+    /// enough trades were seen with the book like this.
     #[must_use]
-    pub fn expected_bps(&self, side: Side) -> Option<f64> {
+    pub fn expected(&self, side: Side) -> Option<Expected> {
         let mean = self.means[state(side, self.imbalance)?];
-        (mean.count >= NEEDED).then_some(mean.bps)
+        let known = mean.count >= NEEDED;
+        known.then(|| Expected { bps: mean.bps, error_bps: mean.error() })
     }
 
     /// The same by state, from the quote's side thinnest to thickest: trades and bps.
@@ -132,12 +156,12 @@ mod tests {
             fills.observe(now + Span::from_ms(500), mid, -0.9);
             fills.observe(now + Span::from_ms(1500), mid, -0.9);
         }
-        let expected = fills.expected_bps(Side::Buy).unwrap();
-        assert!((expected - 0.5).abs() < 0.01, "{expected}");
+        let expected = fills.expected(Side::Buy).unwrap();
+        assert!((expected.bps - 0.5).abs() < 0.01 && expected.error_bps < 0.01, "{expected:?}");
         assert!(fills.by_state()[0].0 < 201.0, "a market order counts once");
-        assert_eq!(fills.expected_bps(Side::Sell), None, "no thick side was ever hit");
+        assert_eq!(fills.expected(Side::Sell), None, "no thick side was ever hit");
         fills.observe(Ts::from_ms(900_000), mid, f64::NAN);
         fills.trade(Ts::from_ms(900_000), Side::Sell, Ts(1));
-        assert_eq!(fills.expected_bps(Side::Buy), None, "the book is not known");
+        assert_eq!(fills.expected(Side::Buy), None, "the book is not known");
     }
 }
