@@ -400,7 +400,7 @@ fn describe_note(note: &Note) -> Option<String> {
     })
 }
 
-fn connected(inbox: &mut Vec<Event>) {
+pub fn connected(inbox: &mut Vec<Event>) {
     for id in [0, 1] {
         let venue = VenueId(id);
         inbox.push(Event::Listed(Box::new(instrument(u16::from(id)))));

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
-use evenkeel::domain::{InstrumentId, Level, Px, Qty, Side, Span, Trade, Ts};
+use evenkeel::domain::*;
+use evenkeel::engine::{Engine, InstrumentView, SignalUse};
 use evenkeel::market::{
     AlphaSignal, FairPrice, Ladder, Regression, SignalParams, Signals, SignalsView, Touch,
     TouchFills, TradeFlow, TradeFlowParams, level_flow,
 };
 use serde_json::Value;
 
+use crate::engine::{connected, dec, instrument, params};
 use crate::market::frames;
 use crate::shared::shared;
 
@@ -122,4 +124,220 @@ fn order_flow_predicts_little() {
     let alpha = watched.view.alpha.unwrap();
     assert!(alpha.r_squared < 0.06, "{alpha:?}");
     assert!(!alpha.trusted || watched.view.alpha_used_bps.abs() < 0.5, "{alpha:?}");
+}
+
+/// The core with signals in use and a venue that takes every order and fills none.
+struct Market {
+    engine: Engine,
+    now: Ts,
+    trades: u64,
+    /// What was told and sent since it was last looked at.
+    said: Vec<Action>,
+}
+
+const MID: i64 = 6_000_000;
+
+impl Market {
+    fn open(signals: SignalUse) -> Market {
+        let mut params = params();
+        params.signals = signals;
+        params.quoting.min_edge_bps = 0.0;
+        params.quoting.adverse_move_bps = 1.0;
+        params.hedge = None;
+        let engine = Engine::new(params);
+        let now = Ts::from_ms(1_700_000_000_000);
+        let mut market = Market { engine, now, trades: 0, said: Vec::new() };
+        let mut inbox = Vec::new();
+        connected(&mut inbox);
+        for venue in [VenueId(0), VenueId(1)] {
+            let free = |asset: &str| Balance {
+                asset: Asset::new(asset),
+                free: dec(if asset == "BTC" { "1" } else { "100000" }),
+                locked: Money::ZERO,
+            };
+            inbox.push(Event::Account(AccountSnapshot {
+                venue,
+                balances: vec![free("BTC"), free("USDT")],
+                positions: Vec::new(),
+                open_orders: Some(Vec::new()),
+                complete: true,
+                as_of: now,
+            }));
+        }
+        market.step(0, &inbox);
+        market
+    }
+
+    fn step(&mut self, after_ms: i64, inbox: &[Event]) {
+        self.now += Span::from_ms(after_ms);
+        let mut actions = Vec::new();
+        self.engine.step(self.now, inbox, &mut actions);
+        let order = |instrument, id, status, px, qty| {
+            let update = OrderUpdate::State { status, filled: Qty::ZERO, qty, px };
+            Event::Order(OrderEvent { instrument, id, venue_order_id: None, update, at: self.now })
+        };
+        let answer = |action: &Action| match action {
+            Action::Place(new) => {
+                Some(order(new.instrument, new.id, OrderStatus::New, new.px, new.qty))
+            }
+            Action::Cancel { id, instrument } => {
+                Some(order(*instrument, *id, OrderStatus::Canceled, Px(0), Qty(0)))
+            }
+            _ => None,
+        };
+        let answers: Vec<Event> = actions.iter().filter_map(answer).collect();
+        self.said.extend(actions);
+        if !answers.is_empty() {
+            self.step(1, &answers);
+        }
+    }
+
+    /// Books of both venues, a spread of two ticks around the mid.
+    fn book(&mut self, after_ms: i64, mid: i64, bid_qty: i64, ask_qty: i64) {
+        let book = |id: u16, ticks: i64, quantities: [i64; 2]| {
+            let level = |px, qty| vec![Level { px: Px(px), qty: Qty(qty) }];
+            Event::Book(BookUpdate {
+                instrument: InstrumentId(id),
+                snapshot: true,
+                bids: level(ticks - 1, quantities[0]),
+                asks: level(ticks + 1, quantities[1]),
+                at: self.now + Span::from_ms(after_ms),
+            })
+        };
+        let alive =
+            [0, 1].map(|venue| Event::Alive { venue: VenueId(venue), link: LinkKind::Market });
+        let [one, two] = alive;
+        let books = [book(0, mid, [bid_qty, ask_qty]), book(1, MID / 10, [1000, 1000]), one, two];
+        self.step(after_ms, &books);
+    }
+
+    fn trade(&mut self, aggressor: Side, px: i64, qty: i64) {
+        self.trades += 1;
+        let trade_id = self.trades;
+        let (px, qty, at) = (Px(px), Qty(qty), self.now);
+        let instrument = InstrumentId(0);
+        self.step(1, &[Event::Trade(Trade { instrument, px, qty, aggressor, trade_id, at })]);
+    }
+
+    fn view(&self) -> InstrumentView {
+        self.engine.status(self.now).instruments[0].clone()
+    }
+
+    fn told(&self, test: impl Fn(&Note) -> bool) -> bool {
+        self.said.iter().any(|action| matches!(action, Action::Note(note) if test(note)))
+    }
+}
+
+/// Thin bids are sold into and the mid falls by eight basis points: no bid is shown there that
+/// earns five, and it comes back with the book.
+#[test]
+fn a_side_whose_fills_cost_more_than_they_earn_is_pulled() {
+    let mut market = Market::open(SignalUse { pull_when_toxic: true, ..SignalUse::default() });
+    let falls = |market: &mut Market| {
+        market.book(200, MID, 10_000, 200_000);
+        let toxic = market.view().bid.reason == Reason::Toxic;
+        market.trade(Side::Sell, MID - 1, 500);
+        market.book(500, MID - 4_800, 100_000, 100_000);
+        market.book(1_200, MID, 100_000, 100_000);
+        toxic
+    };
+    let pulled: Vec<bool> = (0..150).map(|_| falls(&mut market)).collect();
+    assert!(!pulled[..100].contains(&true), "not before it is known");
+    assert!(pulled[149], "{:?}", market.view().signals);
+    let view = market.view();
+    assert_eq!((view.bid.reason, view.ask.reason), (Reason::Quoting, Reason::Quoting));
+    assert!(market.told(|note| matches!(
+        note,
+        Note::SideToxic { side: Side::Buy, expected_bps, earns_bps, .. }
+            if (*expected_bps - 8.0).abs() < 0.1 && (4.5..5.5).contains(earns_bps)
+    )));
+    assert!(!market.told(|note| matches!(note, Note::SideToxic { side: Side::Sell, .. })));
+    assert!(market.told(|note| matches!(note, Note::Signals { readings, .. }
+        if readings.iter().any(|(name, _)| name == "imbalance"))));
+}
+
+/// Alpha moves both quotes alike, by as much as the fair price moves, and no other number.
+#[test]
+fn alpha_shifts_the_fair_price_and_nothing_else() {
+    let mut signals = SignalUse::default();
+    signals.measured.alpha = Some(AlphaSignal::Imbalance);
+    signals.measured.fair_price = FairPrice::Mid;
+    signals.measured.max_alpha_bps = 3.0;
+    let mut market = Market::open(signals);
+    assert_eq!(market.view().signals.alpha_used_bps, 0.0);
+    // Bids heavy, then five basis points up and back when asks are.
+    for round in 0..200 {
+        let (mid, bid, ask) =
+            if round % 2 == 0 { (MID, 200_000, 50_000) } else { (MID + 3_000, 50_000, 200_000) };
+        for _ in 0..4 {
+            market.book(250, mid, bid, ask);
+        }
+    }
+    let view = market.view();
+    let (alpha, numbers) = (view.signals.alpha.unwrap(), view.quote.unwrap());
+    assert!(alpha.trusted && alpha.slope_bps > 1.0, "{alpha:?}");
+    assert!((view.signals.alpha_used_bps + 3.0).abs() < 1e-9, "asks are heavy: {alpha:?}");
+    let mid = (MID + 3_000) as f64 / 100.0;
+    assert!((numbers.fair / mid - 1.0 + 3e-4).abs() < 1e-9, "{numbers:?}");
+    assert_eq!(numbers.half_spread_bps, 5.0);
+    assert_eq!((numbers.skew_bps, numbers.widening), (0.0, 1.0));
+}
+
+/// Toxic is what ranks high among the flow of the past, whatever its height.
+#[test]
+fn flow_that_ranks_high_widens_quotes() {
+    let mut market = Market::open(SignalUse { toxicity_widening: 1.0, ..SignalUse::default() });
+    let mut noise = 7u32;
+    for n in 0..12_000 {
+        if n % 50 == 0 {
+            market.book(100, MID, 100_000, 100_000);
+        }
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let calm = n < 9_000;
+        let side = if calm && noise & 0x10_0000 == 0 { Side::Buy } else { Side::Sell };
+        market.trade(side, MID, 100);
+    }
+    market.book(100, MID, 100_000, 100_000);
+    let (view, numbers) = (market.view(), market.view().quote.unwrap());
+    let percentile = view.signals.toxicity_percentile.value.unwrap();
+    assert!(percentile > 0.9, "{:?}", view.signals);
+    assert!((numbers.widening - (0.5 + percentile)).abs() < 1e-12, "{numbers:?}");
+    assert!((numbers.half_spread_bps - 5.0 * numbers.widening).abs() < 1e-9, "{numbers:?}");
+}
+
+/// What fills were followed by takes the place of what was assumed, fill by fill.
+#[test]
+fn fills_that_are_picked_off_raise_the_least_half_spread() {
+    let mut market =
+        Market::open(SignalUse { adverse_from_markouts: true, ..SignalUse::default() });
+    market.book(100, MID, 100_000, 100_000);
+    market.book(100, MID, 100_000, 100_000);
+    let before = market.view().quote.unwrap();
+    assert_eq!((before.adverse_move_bps, before.break_even_bps), (1.0, 1.0));
+    for round in 0..40u64 {
+        let side = if round % 2 == 0 { Side::Buy } else { Side::Sell };
+        let fill = Fill {
+            instrument: InstrumentId(0),
+            order: None,
+            venue_order_id: 0,
+            trade_id: round,
+            side,
+            px: Px(MID - 3_000 * side.sign()),
+            qty: Qty(10),
+            liquidity: Liquidity::Maker,
+            fee: Money::ZERO,
+            fee_asset: Asset::new("USDT"),
+            at: market.now,
+        };
+        market.step(1, &[Event::Fill(fill)]);
+        // Six basis points against it, and back.
+        market.book(400, MID - 3_600 * side.sign(), 100_000, 100_000);
+        market.book(8_000, MID, 100_000, 100_000);
+    }
+    let (view, numbers) = (market.view(), market.view().quote.unwrap());
+    // 20 fills of 6 bps on a side against 50 of the 1 bps assumed.
+    assert!((numbers.adverse_move_bps - (20.0 * 6.0 + 50.0) / 70.0).abs() < 0.1, "{numbers:?}");
+    assert_eq!(numbers.break_even_bps, numbers.adverse_move_bps);
+    assert!(!view.adverse_move_bps[0].trusted, "50 fills it takes to believe them more");
+    assert!(view.markouts[..2].iter().all(|markout| markout.sides[0].fills == 20), "{view:?}");
 }
