@@ -272,8 +272,8 @@ pub enum Note {
     Signals {
         /// Where.
         instrument: InstrumentId,
-        /// Name and value of each signal that is to be trusted.
-        readings: Vec<(String, f64)>,
+        /// Name and value of each signal; no value while it is not to be trusted.
+        readings: Vec<(String, Option<f64>)>,
     },
     /// An order left.
     OrderSent {

@@ -116,15 +116,10 @@ impl Engine {
             let market = self.signals_view(desk).readings();
             let names = ["adverse_move_bid_bps", "adverse_move_ask_bps"];
             let fills = names.into_iter().zip(self.adverse_view(desk));
-            let readings: Vec<(String, f64)> = market
-                .into_iter()
-                .chain(fills)
-                .filter(|(_, reading)| reading.trusted)
-                .filter_map(|(name, reading)| Some((name.to_owned(), reading.value?)))
-                .collect();
-            if !readings.is_empty() {
-                out.push(Action::Note(Note::Signals { instrument: desk.id, readings }));
-            }
+            let trusted = |reading: Reading| reading.value.filter(|_| reading.trusted);
+            let all = market.into_iter().chain(fills);
+            let readings = all.map(|(name, reading)| (name.to_owned(), trusted(reading))).collect();
+            out.push(Action::Note(Note::Signals { instrument: desk.id, readings }));
         }
     }
 }

@@ -73,6 +73,7 @@ impl Vpin {
             self.bucket = TRADES_PER_BUCKET * self.mean_trade;
         }
         let mut left = volume;
+        let mut closed = false;
         for _ in 0..MAX_SPLIT {
             let part = left.min(self.bucket - self.bought - self.sold);
             match aggressor {
@@ -85,6 +86,10 @@ impl Vpin {
                 break;
             }
             self.close_bucket();
+            closed = true;
+        }
+        if closed {
+            self.rank_last();
         }
     }
 
@@ -95,19 +100,25 @@ impl Vpin {
         }
         (self.bought, self.sold) = (0.0, 0.0);
         self.bucket = self.fixed.unwrap_or(TRADES_PER_BUCKET * self.mean_trade);
-        let Some(average) = self.vpin() else { return };
-        let below = self.averages.iter().filter(|&&other| other < average).count();
-        let equal = self.averages.iter().filter(|&&other| other == average).count();
-        let among = self.averages.len().max(1) as f64;
-        self.rank = if self.averages.is_empty() {
-            0.5
-        } else {
-            (below as f64 + 0.5 * equal as f64) / among
-        };
-        self.averages.push_back(average);
-        if self.averages.len() > RANKED {
-            self.averages.pop_front();
+        if let Some(average) = self.vpin() {
+            self.averages.push_back(average);
+            if self.averages.len() > RANKED {
+                self.averages.pop_front();
+            }
         }
+    }
+
+    /// Where the last average stands among those before it; ties count half.
+    fn rank_last(&mut self) {
+        let Some(&last) = self.averages.back() else { return };
+        let before = self.averages.len() - 1;
+        let halves: usize = self
+            .averages
+            .iter()
+            .take(before)
+            .map(|other| if *other < last { 2 } else { usize::from(*other <= last) })
+            .sum();
+        self.rank = if before > 0 { halves as f64 / (2 * before) as f64 } else { 0.5 };
     }
 
     /// Imbalances of the buckets in the window, oldest first.

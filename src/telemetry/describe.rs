@@ -293,7 +293,8 @@ fn signals(note: &Note, names: &Names) -> Option<Line> {
         }
         Note::Signals { instrument, readings } => {
             let label = names.instrument(*instrument);
-            let words = format!("{label}: {} trusted signals", readings.len());
+            let trusted = readings.iter().filter(|(_, value)| value.is_some()).count();
+            let words = format!("{label}: {trusted} of {} signals are trusted", readings.len());
             let line = Line::new(NoteLevel::Debug, "signals", words).with("instrument", label);
             let values: Map<String, Value> =
                 readings.iter().map(|(name, value)| (name.clone(), Value::from(*value))).collect();
@@ -474,7 +475,7 @@ mod tests {
             (Note::SideReason { instrument, side, reason: Reason::BookStale }, "side_reason"),
             (quoted, "quoted"),
             (Note::SideToxic { instrument, side, expected_bps: 1.0, earns_bps: 0.5 }, "side_toxic"),
-            (Note::Signals { instrument, readings: vec![("vpin".into(), 0.4)] }, "signals"),
+            (Note::Signals { instrument, readings: vec![("vpin".into(), Some(0.4))] }, "signals"),
             (sent, "order_sent"),
             (Note::OrderEnded { id, instrument, filled: qty, status }, "order_ended"),
             (Note::OrderRejected { id, instrument, class, text: text.clone() }, "order_rejected"),

@@ -133,7 +133,11 @@ impl Metrics {
             "1 while the side quotes, 0 while a reason stands against it",
             self.side_quoting.clone(),
         );
-        r.register("evenkeel_signal", "What a trusted signal says, by name", self.signal.clone());
+        r.register(
+            "evenkeel_signal",
+            "What a signal says, by name, while it is trusted",
+            self.signal.clone(),
+        );
         r.register(
             "evenkeel_sides_toxic",
             "Times that a side was pulled because its fills cost more than they earn",
@@ -185,7 +189,11 @@ impl Metrics {
             Note::Signals { instrument: id, readings } => {
                 for (name, value) in readings {
                     let labels = vec![instrument(*id), ("signal", name.clone())];
-                    self.signal.get_or_create_owned(&labels).set(*value);
+                    if let Some(value) = value {
+                        self.signal.get_or_create_owned(&labels).set(*value);
+                    } else {
+                        self.signal.remove(&labels);
+                    }
                 }
             }
             Note::OrderSent { instrument: id, purpose, .. } => {

@@ -10,7 +10,7 @@ use evenkeel::market::{
 };
 use serde_json::Value;
 
-use crate::engine::{connected, dec, instrument, params};
+use crate::engine::{connected, dec, params};
 use crate::market::frames;
 use crate::shared::shared;
 
@@ -253,7 +253,8 @@ fn a_side_whose_fills_cost_more_than_they_earn_is_pulled() {
     )));
     assert!(!market.told(|note| matches!(note, Note::SideToxic { side: Side::Sell, .. })));
     assert!(market.told(|note| matches!(note, Note::Signals { readings, .. }
-        if readings.iter().any(|(name, _)| name == "imbalance"))));
+        if readings.iter().any(|(name, value)| name == "imbalance" && value.is_some())
+            && readings.iter().any(|(name, value)| name == "alpha_bps" && value.is_none()))));
 }
 
 /// Alpha moves both quotes alike, by as much as the fair price moves, and no other number.
