@@ -187,14 +187,9 @@ impl Metrics {
                 inc(&self.toxic, &vec![instrument(*id), ("side", side.to_string())]);
             }
             Note::Signals { instrument: id, readings } => {
-                for (name, value) in readings {
-                    let labels = vec![instrument(*id), ("signal", name.clone())];
-                    if let Some(value) = value {
-                        self.signal.get_or_create_owned(&labels).set(*value);
-                    } else {
-                        self.signal.remove(&labels);
-                    }
-                }
+                readings
+                    .iter()
+                    .for_each(|(name, value)| self.signal(&instrument(*id), name, *value));
             }
             Note::OrderSent { instrument: id, purpose, .. } => {
                 inc(&self.orders, &vec![instrument(*id), ("purpose", word(purpose))]);
@@ -236,6 +231,16 @@ impl Metrics {
             | Note::Listed { .. }
             | Note::TargetTaken { .. }
             | Note::Latch { .. } => {}
+        }
+    }
+
+    /// A signal that is not to be trusted has no metric.
+    fn signal(&self, instrument: &(&'static str, String), name: &str, value: Option<f64>) {
+        let labels = vec![instrument.clone(), ("signal", name.to_owned())];
+        if let Some(value) = value {
+            self.signal.get_or_create_owned(&labels).set(value);
+        } else {
+            self.signal.remove(&labels);
         }
     }
 
