@@ -15,6 +15,7 @@ mod quoting;
 mod reader;
 mod secrets;
 mod settings;
+mod signals;
 
 use std::fmt;
 use std::path::Path;

@@ -184,6 +184,8 @@ fn row(
             inventory_base: from_target.to_f64().unwrap_or(f64::NAN),
             inventory_limit_base: instrument.inventory_limit_base.to_f64().unwrap_or(f64::NAN),
             maker_fee_bps: 0.0,
+            adverse_move_bps: settings.quoting.adverse_move.0,
+            widening: 1.0,
         },
     );
     let mut cells = vec![inventory(instrument.inventory_target_base, from_target)];

@@ -10,6 +10,8 @@ pub(super) fn status(all: &Value) -> String {
     out.push('\n');
     columns(&instruments(all), 0, &mut out);
     out.push('\n');
+    columns(&signals(all), 0, &mut out);
+    out.push('\n');
     columns(&exposure(all), 0, &mut out);
     out.push('\n');
     columns(&estimates(all), 0, &mut out);
@@ -108,6 +110,33 @@ fn instruments(all: &Value) -> Vec<Vec<String>> {
             reason("ask"),
             number(&own["quote"]["half_spread_bps"], 2),
             number(&own["quote"]["skew_bps"], 2),
+        ]
+    }));
+    rows
+}
+
+/// What is read out of each market, where it is to be trusted.
+fn signals(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head(
+        "signals imbalance order_flow alpha_bps vpin_pct touch_bid_bps touch_ask_bps \
+         adverse_bid_bps adverse_ask_bps",
+    )];
+    let trusted = |reading: &Value, digits| match reading["trusted"] == true {
+        true => number(&reading["value"], digits),
+        false => "-".to_owned(),
+    };
+    rows.extend(list(all, "instruments").map(|own| {
+        let signals = &own["signals"];
+        vec![
+            format!("{} {}", text(own, "venue"), text(own, "symbol")),
+            trusted(&signals["imbalance"], 2),
+            trusted(&signals["order_flow"], 2),
+            number(&signals["alpha_used_bps"], 2),
+            trusted(&signals["toxicity_percentile"], 2),
+            trusted(&signals["touch_adverse_bps"][0], 2),
+            trusted(&signals["touch_adverse_bps"][1], 2),
+            trusted(&own["adverse_move_bps"][0], 2),
+            trusted(&own["adverse_move_bps"][1], 2),
         ]
     }));
     rows

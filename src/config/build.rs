@@ -51,6 +51,7 @@ pub(super) fn daemon(root: Table<'_>) -> Settings {
     let settings = Settings {
         quoting: super::quoting::quoting(root.table("quoting")),
         market: market(root.table("market")),
+        signals: super::signals::signals(root.table("signals")),
         reference: reference(root.table("reference")),
         fair: super::fair::fair(root.table("fair"), &venues, &instruments),
         estimators: super::fair::estimators(root.table("estimators")),

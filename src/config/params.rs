@@ -49,6 +49,7 @@ impl Settings {
                 warm_up: market.warm_up,
                 use_own_order_filter: market.use_own_order_filter,
             },
+            signals: self.signals,
             reference: engine::ReferenceParams {
                 max_disagreement_bps: self.reference.max_disagreement.0,
                 max_age: self.reference.max_age,

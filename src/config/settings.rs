@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::domain::{Bps, Money, Prefix, Span};
+use crate::engine::SignalUse;
 
 use super::alerts::Alerts;
 use super::fair::{Estimators, Fair};
@@ -211,7 +212,8 @@ pub struct Quoting {
     /// Half-spread added for volatility: basis points for each basis point per square root of a
     /// second.
     pub half_spread_per_volatility: f64,
-    /// Expected move against each fill (adverse selection); widens the `glft` model.
+    /// Expected move against each fill (adverse selection), until fills have shown it; part of the
+    /// least half-spread, and widens the `glft` model.
     pub adverse_move: Bps,
     /// How much sizes lean against inventory: 0 not at all, 1 to nothing at the limit.
     pub size_skew: f64,
@@ -350,6 +352,8 @@ pub struct Settings {
     pub quoting: Quoting,
     /// `[market]`.
     pub market: Market,
+    /// `[signals]`.
+    pub signals: SignalUse,
     /// `[reference]`.
     pub reference: Reference,
     /// `[fair]`.

@@ -150,6 +150,8 @@ pub enum Reason {
     OrderUnknown,
     /// An order of ours on the other side, perhaps of unknown fate, stands where this one would.
     OwnOrderInTheWay,
+    /// A fill is expected to cost more than it would earn.
+    Toxic,
     /// The clock is too far from the venue's.
     ClockSkew,
     /// Paused by the operator.
@@ -192,6 +194,7 @@ impl Reason {
             Reason::RejectPause => "reject_pause",
             Reason::OrderUnknown => "order_unknown",
             Reason::OwnOrderInTheWay => "own_order_in_the_way",
+            Reason::Toxic => "toxic",
             Reason::ClockSkew => "clock_skew",
             Reason::Paused => "paused",
             Reason::Reducing => "reducing",
@@ -270,6 +273,24 @@ pub enum Note {
         volatility_bps_sqrt_s: f64,
         /// Exposure that the skew answers to, base units from target.
         inventory_base: f64,
+    },
+    /// A side was pulled because its fills are expected to cost more than they would earn.
+    SideToxic {
+        /// Where.
+        instrument: InstrumentId,
+        /// Which side.
+        side: Side,
+        /// Expected move of the mid against a fill, basis points.
+        expected_bps: f64,
+        /// What the quote would earn against the mid after fee and edge, basis points.
+        earns_bps: f64,
+    },
+    /// What is read out of an instrument's books, trades and fills, now and then.
+    Signals {
+        /// Where.
+        instrument: InstrumentId,
+        /// Name and value of each signal; no value while it is not to be trusted.
+        readings: Vec<(String, Option<f64>)>,
     },
     /// An order left.
     OrderSent {

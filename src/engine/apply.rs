@@ -106,7 +106,9 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         desk.observe_book(now);
         desk.pace.observe(now);
+        self.observe_signals(id);
         self.agenda.quote_now(id);
+        let desk = &self.desks[id.index()];
         self.agenda.set_profit(id, desk.profit_quote());
         self.venues[desk.venue.index()].market.alive_at = now;
         let group = &self.groups[desk.group];
@@ -145,6 +147,7 @@ impl Engine {
     fn on_book_lost(&mut self, id: InstrumentId, why: BookLoss, out: &mut Vec<Action>) {
         let desk = &mut self.desks[id.index()];
         desk.book.invalidate();
+        desk.signals.interrupt();
         desk.pace.restart(self.now);
         let group = desk.group;
         self.agenda.quote_now(id);

@@ -10,12 +10,12 @@ use crate::domain::{
 };
 use crate::inventory::{Attribution, Booked, Markouts, Position};
 use crate::market::{
-    Book, Intensity, IntensityParams, Pace, SlowVolatility, Touch, TradeFlow, TradeFlowParams,
-    Volatility, VolatilityParams,
+    Book, Intensity, IntensityParams, Pace, Signals, SlowVolatility, Touch, TradeFlow,
+    TradeFlowParams, Volatility, VolatilityParams,
 };
 use crate::quoting::QuoteNumbers;
 
-/// Horizons at which fills are judged.
+/// Horizons at which fills are judged, besides that of the signals.
 const MARKOUT_HORIZONS: [Span; 3] = [Span::from_s(1), Span::from_s(5), Span::from_s(30)];
 
 /// One instrument on one venue.
@@ -37,6 +37,7 @@ pub(super) struct Desk {
     pub(super) fair: FairNow,
     pub(super) intensity: Intensity,
     pub(super) flow: TradeFlow,
+    pub(super) signals: Signals,
     pub(super) mark: Option<Mark>,
     /// When the last public trade arrived.
     pub(super) traded_at: Ts,
@@ -106,6 +107,7 @@ impl Desk {
             counted_at: Ts(0),
             quoting_for: Span::ZERO,
         };
+        let [a, b, c] = MARKOUT_HORIZONS;
         Desk {
             id,
             venue: own.venue,
@@ -131,13 +133,14 @@ impl Desk {
                 ..IntensityParams::default()
             }),
             flow: TradeFlow::new(TradeFlowParams::default()),
+            signals: Signals::new(params.signals.measured),
             mark: None,
             traded_at: Ts(0),
             held_base: Money::ZERO,
             filled_at: Ts(0),
             position: Position::flat(),
             attribution: Attribution::new(),
-            markouts: Markouts::new(&MARKOUT_HORIZONS),
+            markouts: Markouts::new(&[a, b, c, params.signals.measured.horizon]),
             opening_due: false,
             resync_at: Ts(0),
             sides: [side; 2],
@@ -243,6 +246,7 @@ impl Desk {
         if self.flow.observe(trade, touch.mid_ticks()) {
             self.traded_at = now;
             self.intensity.observe(trade, touch.mid_ticks());
+            self.signals.observe_trade(now, trade);
         }
     }
 

@@ -128,7 +128,7 @@ impl Engine {
             Vec::new()
         };
         let touch = desk.touch_of_others(&own).filter(|touch| !touch.is_crossed())?;
-        let price = touch.weighted_mid_ticks() * desk.listed.as_ref()?.tick_f64();
+        let price = desk.signals.fair_ticks(&touch) * desk.listed.as_ref()?.tick_f64();
         Some((price, touch.spread_ticks() as f64 / touch.mid_ticks() * 1e4))
     }
 

@@ -15,6 +15,7 @@ mod lifecycle;
 mod params;
 mod quote;
 mod send;
+mod signals;
 mod venue;
 mod view;
 
@@ -25,15 +26,15 @@ pub use desk::Tally;
 pub use fair::FairView;
 pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
-    ReferenceParams, RiskParams, Role, ShutdownParams, VenueParams,
+    ReferenceParams, RiskParams, Role, ShutdownParams, SignalUse, VenueParams,
 };
 pub use view::{
     GroupView, InstrumentView, LevelView, OrderView, SideView, Status, Summary, VenueView,
 };
 
 use crate::domain::{
-    Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Span, State,
-    Ts, VenueId,
+    Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Px, Qty,
+    Side, Span, State, Ts, VenueId,
 };
 use crate::market::SlowVolatility;
 use crate::orders::Store;
@@ -129,6 +130,8 @@ pub struct Engine {
     orders_due: Ts,
     checked_at: Ts,
     fair_tended_at: Ts,
+    /// Room for the own orders of one instrument, kept from event to event.
+    own: Vec<(Side, Px, Qty)>,
 }
 
 /// Pause between two checks of the result's identity.
@@ -180,6 +183,7 @@ impl Engine {
             orders_due: Ts::FAR,
             checked_at: Ts(0),
             fair_tended_at: Ts(0),
+            own: Vec::new(),
             params,
         }
     }
@@ -207,6 +211,7 @@ impl Engine {
         if self.checked_at == self.now {
             self.renew_mute_books(out);
             self.measure(out);
+            self.tell_signals(out);
         }
         self.tend_accounts(out);
         self.orders_due = self.orders_due.max(now + Span(1));

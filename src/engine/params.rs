@@ -2,6 +2,7 @@
 
 use crate::domain::{HaltCause, InstrumentId, Money, Span, VenueId};
 use crate::inventory::HedgeParams;
+use crate::market::SignalParams;
 use crate::market::{ArrivalEstimator, FusionParams, SlowVolatilityParams};
 use crate::quoting;
 use crate::risk::Limits;
@@ -80,6 +81,19 @@ pub struct MarketParams {
     pub warm_up: Span,
     /// Own orders are taken out of the fair price.
     pub use_own_order_filter: bool,
+}
+
+/// What is read out of books, trades and fills, and what is done about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SignalUse {
+    /// How it is read.
+    pub measured: SignalParams,
+    /// c of the widening 1 + c·(percentile − ½)⁺ for toxic flow; zero is off.
+    pub toxicity_widening: f64,
+    /// A side whose fills are expected to cost more than they earn shows nothing.
+    pub pull_when_toxic: bool,
+    /// The expected adverse move is drawn from the assumed one to what our fills have shown.
+    pub adverse_from_markouts: bool,
 }
 
 /// What a price is held against.
@@ -199,6 +213,8 @@ pub struct Params {
     pub pace: Pace,
     /// When a market is fit to be quoted.
     pub market: MarketParams,
+    /// What is read out of books, trades and fills, and what is done about it.
+    pub signals: SignalUse,
     /// What a price is held against.
     pub reference: ReferenceParams,
     /// The fair price over several venues.

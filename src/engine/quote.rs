@@ -3,8 +3,8 @@
 use super::Engine;
 use super::send::Wish;
 use crate::domain::{
-    Action, InstrumentId, InstrumentKind, Note, OrderId, OrderKind, Purpose, Quote, QuoteSide,
-    Quotes, Reason, Side, Span, State, Ts,
+    Action, FairSource, InstrumentId, InstrumentKind, Note, OrderId, OrderKind, Purpose, Quote,
+    QuoteSide, Quotes, Reason, Side, Span, State, Ts,
 };
 use crate::orders::{Change, Phase, Tolerance, Working, changes};
 use crate::quoting;
@@ -130,17 +130,22 @@ impl Engine {
         let Some((maker_fee, _)) = desk.fees else { return Quotes::none(id, Reason::Starting) };
         let (exposure, _) = self.exposure(desk);
         let intensity = desk.intensity.estimate();
+        let signals = self.signals_for(desk, &touch);
         let as_f64 = |money: crate::domain::Money| {
             rust_decimal::prelude::ToPrimitive::to_f64(&money).unwrap_or(f64::NAN)
         };
-        let own_price = touch.weighted_mid_ticks() * instrument.tick_f64();
+        let own_price = signals.fair_ticks * instrument.tick_f64();
         let fair = match self.fair_for(id, own_price) {
             Ok(fair) => fair,
             Err(reason) => return Quotes::none(id, reason),
         };
+        // Alpha is what the own book's price misses; another venue's price has seen it.
+        let alpha_bps = if fair.source == FairSource::Own { signals.alpha_bps } else { 0.0 };
+        let fair_price = fair.price * (1.0 + alpha_bps * 1e-4);
+        let lean_bps = (fair_price / (touch.mid_ticks() * instrument.tick_f64()) - 1.0) * 1e4;
         let inputs = quoting::Inputs {
             instrument,
-            fair_price: fair.price,
+            fair_price,
             best_bid: touch.bid.px,
             best_ask: touch.ask.px,
             volatility_bps_sqrt_s: self.volatility_of(desk),
@@ -150,11 +155,17 @@ impl Engine {
             inventory_base: as_f64(exposure),
             inventory_limit_base: as_f64(desk.params.limits.inventory_limit_base),
             maker_fee_bps: as_f64(maker_fee) * 1e4,
+            adverse_move_bps: signals.adverse_move_bps,
+            widening: signals.widening,
         };
+        let maker_fee_bps = inputs.maker_fee_bps;
         let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
         let inventory_base = inputs.inventory_base;
         let mut decision = quoting::quote(&self.params.quoting, &inputs);
         self.quoted_around(id, own_price, fair.source, out);
+        if let Some(numbers) = &decision.numbers {
+            self.pull_toxic(id, numbers.half_spread_bps, lean_bps, maker_fee_bps, out);
+        }
         let desk = &mut self.desks[id.index()];
         for side in Side::BOTH {
             if let Some((until, reason)) = desk.sides[side.index()].pause {

@@ -10,6 +10,7 @@ use crate::domain::{
     BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
 };
 use crate::inventory::{Markout, Parts};
+use crate::market::{Reading, SignalsView};
 use crate::orders::{Order, Phase, Request};
 use crate::quoting::QuoteNumbers;
 
@@ -152,6 +153,11 @@ pub struct InstrumentView {
     pub fair: FairView,
     /// Balance of recent takers, −1 all selling to 1 all buying.
     pub trade_imbalance: f64,
+    /// What is read out of books and trades.
+    pub signals: SignalsView,
+    /// Expected move against a bid, then an ask of ours, drawn from the assumed one to what fills
+    /// have shown, basis points.
+    pub adverse_move_bps: [Reading; 2],
     /// Maker fee, ratio.
     pub maker_fee: Option<Money>,
     /// Taker fee, ratio.
@@ -330,6 +336,8 @@ impl Engine {
             volatility_slow_bps_sqrt_s: desk.slow_volatility.as_ref().and_then(|s| s.bps_sqrt_s()),
             fair: self.fair_view(desk),
             trade_imbalance: desk.flow.imbalance(),
+            signals: self.signals_view(desk),
+            adverse_move_bps: self.adverse_view(desk),
             maker_fee: desk.fees.map(|(maker, _)| maker),
             taker_fee: desk.fees.map(|(_, taker)| taker),
             mark_price: desk.mark.as_ref().map(|mark| mark.mark_price),

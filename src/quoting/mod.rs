@@ -44,6 +44,10 @@ pub struct Inputs<'a> {
     pub inventory_limit_base: f64,
     /// Maker fee as basis points of notional; below zero for a rebate.
     pub maker_fee_bps: f64,
+    /// Expected move against each fill (adverse selection), bps; zero or above.
+    pub adverse_move_bps: f64,
+    /// The model's half-spread is multiplied by this (toxic flow); 1 or above.
+    pub widening: f64,
 }
 
 /// The numbers behind a decision, for operators.
@@ -59,8 +63,12 @@ pub struct QuoteNumbers {
     pub skew_bps: f64,
     /// Inventory as a share of its limit, −1 to 1 (cut there).
     pub share_of_limit: f64,
-    /// Least half-spread that pays the fee and the edge wanted, bps.
+    /// Least half-spread that pays the fee, the adverse move and the edge wanted, bps.
     pub break_even_bps: f64,
+    /// Expected move against each fill that was reckoned with, bps.
+    pub adverse_move_bps: f64,
+    /// What the model's half-spread was multiplied by for toxic flow.
+    pub widening: f64,
     /// What cut or moved the model's numbers.
     pub clamps: Clamps,
 }
@@ -121,8 +129,9 @@ fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
     let tick_bps = inputs.instrument.tick_f64() / inputs.fair_price * 1e4;
     let mut clamps = Clamps::default();
 
-    let break_even = inputs.maker_fee_bps + params.min_edge_bps;
-    let wanted = model.half_spread + widening;
+    let adverse = inputs.adverse_move_bps;
+    let break_even = break_even_bps(inputs.maker_fee_bps, adverse, params.min_edge_bps);
+    let wanted = (model.half_spread + widening) * inputs.widening;
     let ceiling = params.max_half_spread_bps;
     // Half a tick keeps bid and ask apart after rounding.
     let floor = params.min_half_spread_bps.max(break_even).max(tick_bps / 2.0);
@@ -149,8 +158,18 @@ fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
         skew_bps,
         share_of_limit: share,
         break_even_bps: break_even,
+        adverse_move_bps: adverse,
+        widening: inputs.widening,
         clamps,
     })
+}
+
+/// The least half-spread at which a fill earns `edge_bps` after the maker fee (below zero for a
+/// rebate) and the move that is expected against it, bps. Below zero where the rebate pays for all
+/// of it: quotes then need no spread.
+#[must_use]
+pub fn break_even_bps(maker_fee_bps: f64, adverse_move_bps: f64, edge_bps: f64) -> f64 {
+    maker_fee_bps + adverse_move_bps + edge_bps
 }
 
 /// Whether the inputs can be quoted on at all.
@@ -164,6 +183,9 @@ fn usable(inputs: &Inputs<'_>) -> Result<(), Reason> {
     }
     let limit = inputs.inventory_limit_base;
     if !(known(inputs.inventory_base) && known(inputs.maker_fee_bps)) {
+        return Err(Reason::WarmingUp);
+    }
+    if !(known(inputs.adverse_move_bps) && known(inputs.widening) && inputs.widening >= 1.0) {
         return Err(Reason::WarmingUp);
     }
     // A limit of nothing, or no number, allows no inventory.
@@ -197,7 +219,7 @@ fn glft_bps(params: &Params, inputs: &Inputs<'_>) -> Option<Depths> {
         },
         execution_aversion: 0.0,
         drift: inputs.drift_bps_per_s,
-        impact: params.adverse_move_bps,
+        impact: inputs.adverse_move_bps,
     };
     glft::depths(market, outlook)
 }

@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `state_changed` | info | |
 //! | `side_reason` | info | yes |
-//! | `quoted` | debug | |
+//! | `quoted`, `signals` | debug | |
+//! | `side_toxic` | info | yes |
 //! | `order_sent`, `order_ended` | debug | |
 //! | `order_rejected` | warn | yes |
 //! | `order_unknown` | warn | |
@@ -199,6 +200,7 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 .floods(&format!("{label} {side} {}", reason.as_str()))
         }
         Note::Quoted { .. } => quoted(note, names)?,
+        Note::SideToxic { .. } | Note::Signals { .. } => signals(note, names)?,
         Note::Filled { instrument, id, side, px, qty, liquidity, fee_quote, position, purpose } => {
             let label = names.instrument(*instrument);
             let (px, qty) = (names.px(*instrument, *px), names.qty(*instrument, *qty));
@@ -329,6 +331,35 @@ fn estimates(note: &Note, names: &Names) -> Option<Line> {
     })
 }
 
+fn signals(note: &Note, names: &Names) -> Option<Line> {
+    match note {
+        Note::SideToxic { instrument, side, expected_bps, earns_bps } => {
+            let label = names.instrument(*instrument);
+            let words = format!(
+                "{label}: {side} side pulled: a fill is expected to lose {expected_bps:.2} bps and \
+                 earns {earns_bps:.2}"
+            );
+            let line = Line::new(NoteLevel::Info, "side_toxic", words)
+                .with("instrument", label)
+                .word("side", side)
+                .with("expected_bps", *expected_bps)
+                .with("earns_bps", *earns_bps)
+                .floods(&format!("{label} {side}"));
+            Some(line)
+        }
+        Note::Signals { instrument, readings } => {
+            let label = names.instrument(*instrument);
+            let trusted = readings.iter().filter(|(_, value)| value.is_some()).count();
+            let words = format!("{label}: {trusted} of {} signals are trusted", readings.len());
+            let line = Line::new(NoteLevel::Debug, "signals", words).with("instrument", label);
+            let values: Map<String, Value> =
+                readings.iter().map(|(name, value)| (name.clone(), Value::from(*value))).collect();
+            Some(line.with("readings", Value::Object(values)))
+        }
+        _ => None,
+    }
+}
+
 /// Books, links and accounts.
 fn connections(note: &Note, names: &Names) -> Option<Line> {
     use NoteLevel::{Debug, Error, Info, Warn};
@@ -426,6 +457,8 @@ fn daemon(note: &Note) -> Line {
             .with("text", text.as_str()),
         Note::SideReason { .. }
         | Note::Quoted { .. }
+        | Note::SideToxic { .. }
+        | Note::Signals { .. }
         | Note::OrderSent { .. }
         | Note::OrderEnded { .. }
         | Note::OrderRejected { .. }
@@ -516,6 +549,8 @@ mod tests {
             (Note::StateChanged { from, to, why }, "state_changed"),
             (Note::SideReason { instrument, side, reason: Reason::BookStale }, "side_reason"),
             (quoted, "quoted"),
+            (Note::SideToxic { instrument, side, expected_bps: 1.0, earns_bps: 0.5 }, "side_toxic"),
+            (Note::Signals { instrument, readings: vec![("vpin".into(), Some(0.4))] }, "signals"),
             (sent, "order_sent"),
             (Note::OrderEnded { id, instrument, filled: qty, status }, "order_ended"),
             (Note::OrderRejected { id, instrument, class, text: text.clone() }, "order_rejected"),

@@ -36,6 +36,8 @@ pub struct Metrics {
     skew: Level,
     half_spread: Level,
     side_quoting: Level,
+    signal: Level,
+    toxic: Count,
     hedges: Count,
     hedge_seconds: Histogram,
     books_lost: Count,
@@ -61,6 +63,8 @@ impl Default for Metrics {
             skew: Family::default(),
             half_spread: Family::default(),
             side_quoting: Family::default(),
+            signal: Family::default(),
+            toxic: Family::default(),
             hedges: Family::default(),
             hedge_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
             books_lost: Family::default(),
@@ -137,6 +141,16 @@ impl Metrics {
             self.side_quoting.clone(),
         );
         r.register(
+            "evenkeel_signal",
+            "What a signal says, by name, while it is trusted",
+            self.signal.clone(),
+        );
+        r.register(
+            "evenkeel_sides_toxic",
+            "Times that a side was pulled because its fills cost more than they earn",
+            self.toxic.clone(),
+        );
+        r.register(
             "evenkeel_books_lost",
             "Times that a book was no longer proven, by reason",
             self.books_lost.clone(),
@@ -175,6 +189,14 @@ impl Metrics {
                 self.fair.get_or_create(&labels).set(*fair);
                 self.skew.get_or_create(&labels).set(*skew_bps);
                 self.half_spread.get_or_create(&labels).set(*half_spread_bps);
+            }
+            Note::SideToxic { instrument: id, side, .. } => {
+                inc(&self.toxic, &vec![instrument(*id), ("side", side.to_string())]);
+            }
+            Note::Signals { instrument: id, readings } => {
+                readings
+                    .iter()
+                    .for_each(|(name, value)| self.signal(&instrument(*id), name, *value));
             }
             Note::OrderSent { instrument: id, purpose, .. } => {
                 inc(&self.orders, &vec![instrument(*id), ("purpose", word(purpose))]);
@@ -219,6 +241,16 @@ impl Metrics {
             | Note::Listed { .. }
             | Note::TargetTaken { .. }
             | Note::Latch { .. } => {}
+        }
+    }
+
+    /// A signal that is not to be trusted has no metric.
+    fn signal(&self, instrument: &(&'static str, String), name: &str, value: Option<f64>) {
+        let labels = vec![instrument.clone(), ("signal", name.to_owned())];
+        if let Some(value) = value {
+            self.signal.get_or_create_owned(&labels).set(value);
+        } else {
+            self.signal.remove(&labels);
         }
     }
 

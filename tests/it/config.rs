@@ -71,6 +71,21 @@ fn naughty_files_are_refused_with_a_reason() {
     config::parse(&good, "t.toml").unwrap();
     let table: &[(&str, &str, &[&str])] = &[
         (
+            "fair_price = \"weighted_mid\"",
+            "fair_price = \"last\"",
+            &["signals.fair_price", "\"mid\"", "micro_price"],
+        ),
+        ("alpha = \"off\"", "alpha = \"on\"", &["signals.alpha", "depth_imbalance"]),
+        ("horizon_ms = 1000", "horizon_ms = 0", &["signals.horizon_ms", "100 to 60000"]),
+        ("max_alpha_bps = 2.0", "max_alpha_bps = -1.0", &["signals.max_alpha_bps"]),
+        ("toxicity_widening = 0.5", "toxicity_widening = nan", &["signals.toxicity_widening"]),
+        ("pull_when_toxic = true", "pull_when_toxic = 1", &["signals.pull_when_toxic"]),
+        (
+            "adverse_from_markouts = true",
+            "adverse_from_markout = true",
+            &["did you mean `adverse_from_markouts`"],
+        ),
+        (
             "half_spread_bps = 15",
             "half_spred_bps = 15",
             &["quoting.half_spred_bps", "did you mean `half_spread_bps`"],

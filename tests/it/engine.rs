@@ -76,6 +76,7 @@ pub fn params() -> Params {
             warm_up: Span::ZERO,
             use_own_order_filter: true,
         },
+        signals: SignalUse::default(),
         reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_ms(3000) },
         fair: FairParams::default(),
         estimators: EstimatorParams::default(),
@@ -418,7 +419,7 @@ fn describe_note(note: &Note) -> Option<String> {
     })
 }
 
-fn connected(inbox: &mut Vec<Event>) {
+pub fn connected(inbox: &mut Vec<Event>) {
     for id in [0, 1] {
         let venue = VenueId(id);
         inbox.push(Event::Listed(Box::new(instrument(u16::from(id)))));

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::shared::shared;
 
 /// The frames of a recording, without their receive times.
-fn frames(path: &std::path::Path) -> Vec<Value> {
+pub fn frames(path: &std::path::Path) -> Vec<Value> {
     use std::io::Read;
     let file = std::fs::File::open(path).unwrap();
     let mut text = String::new();

@@ -1,15 +1,13 @@
-//! Volatility, intensity, fair price, order flow, toxicity.
+//! Volatility and intensity.
 
-use evenkeel::domain::{BookUpdate, InstrumentId, Level, Px, Qty, Span, Ts};
-use evenkeel::inventory::Markouts;
 use evenkeel::market::{
-    Bar, Book, FairFilter, WeightedSquares, Weighting, bipower_variation, first_autocovariance,
-    fit, hayashi_yoshida, lead_lag, log_line, pre_averaged_variance, price_motion_inflation,
+    Bar, FairFilter, WeightedSquares, Weighting, bipower_variation, first_autocovariance, fit,
+    hayashi_yoshida, lead_lag, log_line, pre_averaged_variance, price_motion_inflation,
     price_motion_integral, realised_variance, roll_spread, subsampled_variance,
     survival_regression, two_scales_variance, waiting_time_rate,
 };
 
-use super::ledger::{at, fill, half_ticks};
+use super::ledger::at;
 use super::{Case, Verdict, number, numbers};
 
 pub fn check(case: &Case<'_>) -> Verdict {
@@ -24,8 +22,6 @@ pub fn check(case: &Case<'_>) -> Verdict {
         16 if case.has("lags") => lead_lags(case),
         16 if case.has("tx") => asynchronous(case),
         29 if case.has("observations_t_venue_mid") => fusion(case),
-        14 if case.has("bids") => fair_price(case),
-        18 if case.has("mid_step_function") => markouts(case),
         _ => return Verdict::NotOurs("not built yet"),
     }
     Verdict::Checked
@@ -233,50 +229,5 @@ fn fusion(case: &Case<'_>) {
         let (fair, variance) = filter.estimate().unwrap();
         case.close(fair, &expected["fair"]);
         case.close(variance, &expected["var"]);
-    }
-}
-
-fn fair_price(case: &Case<'_>) {
-    let levels = |side: &str| -> Vec<Level> {
-        let rows = case.json["inputs"][side].as_array().unwrap().iter().map(numbers);
-        let level = |row: Vec<f64>| Level {
-            px: Px((row[0] * 100.0).round() as i64),
-            qty: Qty((row[1] * 10.0).round() as i64),
-        };
-        rows.map(level).collect()
-    };
-    let mut book = Book::new();
-    book.apply(&BookUpdate {
-        instrument: InstrumentId(0),
-        snapshot: true,
-        bids: levels("bids"),
-        asks: levels("asks"),
-        at: Ts(0),
-    });
-    case.close(book.mid_ticks().unwrap() / 100.0, &case.json["expected"]["mid"]);
-    let weighted = book.weighted_mid_ticks().unwrap() / 100.0;
-    case.close(weighted, &case.json["expected"]["weighted_mid"]);
-}
-
-fn markouts(case: &Case<'_>) {
-    let inputs = &case.json["inputs"];
-    let expected = case.json["expected"]["horizons"].as_array().unwrap();
-    let spans: Vec<Span> = expected.iter().map(|row| Span(at(&row["horizon"]).0)).collect();
-    let mut markouts = Markouts::new(&spans);
-    let times = inputs["mid_step_function"]["t"].as_array().unwrap();
-    let mids = inputs["mid_step_function"]["m"].as_array().unwrap();
-    let mut fills = inputs["fills"].as_array().unwrap().iter().enumerate().peekable();
-    for (time, mid) in times.iter().zip(mids) {
-        while let Some((index, row)) = fills.next_if(|(_, row)| at(&row["t"]) < at(time)) {
-            markouts.fill(at(&row["t"]), &fill(index, row));
-        }
-        markouts.mark(at(time), half_ticks(mid));
-    }
-    // Horizons that end after the last mid take the last mid.
-    let last = half_ticks(mids.last().unwrap());
-    markouts.mark(Ts::FAR, last);
-    for (average, row) in markouts.averages().iter().zip(expected) {
-        assert_eq!(average.fills, inputs["fills"].as_array().unwrap().len() as u64);
-        case.close(average.half_ticks / 200.0, &row["qty_weighted_markout"]);
     }
 }
