@@ -272,8 +272,9 @@ impl fmt::Display for InstrumentReport {
         }
         write!(f, "    quoting uptime: bids {bids:.1} %, asks {asks:.1} %; markouts")?;
         for markout in &self.markouts {
-            if markout.fills > 0 {
-                write!(f, " {} s {:+.2} bps,", markout.horizon.ms() / 1000, markout.bps)?;
+            if markout.both.fills > 0 {
+                let seconds = markout.horizon.seconds();
+                write!(f, " {seconds} s {:+.2} bps,", markout.both.bps)?;
             }
         }
         writeln!(f)

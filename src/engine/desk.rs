@@ -15,7 +15,8 @@ use crate::market::{
 use crate::quoting::QuoteNumbers;
 
 /// Horizons at which fills are judged.
-const MARKOUT_HORIZONS: [Span; 3] = [Span::from_s(1), Span::from_s(5), Span::from_s(30)];
+const MARKOUT_HORIZONS: [Span; 5] =
+    [Span::from_ms(100), Span::from_s(1), Span::from_s(5), Span::from_s(30), Span::from_s(60)];
 
 /// One instrument on one venue.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ mod position;
 
 pub use attribution::{Attribution, Imbalance, Parts};
 pub use hedge::{HedgeInputs, HedgeOrder, HedgeParams, HedgePlan, Hedger};
-pub use markout::{MAX_PENDING, Markout, Markouts};
+pub use markout::{MAX_PENDING, Markout, MarkoutMean, Markouts};
 pub use position::{Booked, Position, RECENT_TRADES};
 
 #[cfg(test)]

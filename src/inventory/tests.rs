@@ -132,8 +132,8 @@ fn markouts_that_wait_are_bounded() {
     markouts.mark(Ts(0) + Span::from_s(2), 1_300_000);
     let averages = markouts.averages();
     assert_eq!(averages.len(), 2);
-    assert_eq!((averages[0].fills, averages[1].fills), (MAX_PENDING as u64, 0));
-    assert!((averages[0].half_ticks - 2.0).abs() < 1e-12, "the mid before the late mark");
+    assert_eq!((averages[0].both.fills, averages[1].both.fills), (MAX_PENDING as u64, 0));
+    assert!((averages[0].both.half_ticks - 2.0).abs() < 1e-12, "the mid before the late mark");
 }
 
 #[test]
@@ -142,9 +142,33 @@ fn a_mid_at_the_horizon_itself_counts() {
     markouts.mark(Ts(0), 1_200_000);
     markouts.fill(Ts(0), &fill(1, Side::Buy, 600_000, 2));
     markouts.mark(Ts(10), 1_200_004);
-    assert_eq!(markouts.averages()[0].fills, 0);
+    assert_eq!(markouts.averages()[0].both.fills, 0);
     markouts.mark(Ts(11), 1_200_900);
-    assert_eq!(markouts.averages()[0].half_ticks, 4.0);
+    assert_eq!(markouts.averages()[0].both.half_ticks, 4.0);
+}
+
+#[test]
+fn markouts_tell_the_sides_apart_and_how_sure_they_are() {
+    let second = Span::from_s(1);
+    let mut markouts = Markouts::new(&[second]);
+    markouts.mark(Ts(0), 200_000);
+    markouts.fill(Ts(0), &fill(1, Side::Buy, 99_990, 1));
+    markouts.fill(Ts(0), &fill(2, Side::Buy, 99_970, 1));
+    markouts.fill(Ts(0), &fill(3, Side::Sell, 100_010, 3));
+    markouts.mark(Ts(1), 199_980);
+    markouts.mark(Ts(0) + second + Span(1), 1);
+    let all = markouts.averages()[0];
+    assert_eq!((all.bid.fills, all.ask.fills, all.both.fills), (2, 1, 3));
+    assert_eq!(markouts.mean(Side::Buy, second), Some(all.bid));
+    assert_eq!(markouts.mean(Side::Buy, Span(7)), None);
+    // Bought 1 and 3 below the mid of 100,000 ticks; it fell by 1 bp.
+    assert!((all.bid.effective_bps - 2.0).abs() < 0.001, "{all:?}");
+    assert!((all.bid.bps - 1.0).abs() < 0.001, "{all:?}");
+    assert!((all.ask.effective_bps - 1.0).abs() < 0.001, "{all:?}");
+    assert!((all.ask.bps - 2.0).abs() < 0.001, "{all:?}");
+    // Markouts of 0 and 2 bps: the mean's error is their deviation √2 over √2.
+    assert!((all.bid.standard_error_bps.unwrap() - 1.0).abs() < 0.001, "{all:?}");
+    assert_eq!(all.ask.standard_error_bps, None);
 }
 
 fn hedge_params() -> HedgeParams {

@@ -78,7 +78,7 @@ fn markouts(case: &Case<'_>) {
     let last = half_ticks(mids.last().unwrap());
     markouts.mark(Ts::FAR, last);
     for (average, row) in markouts.averages().iter().zip(expected) {
-        assert_eq!(average.fills, inputs["fills"].as_array().unwrap().len() as u64);
-        case.close(average.half_ticks / 200.0, &row["qty_weighted_markout"]);
+        assert_eq!(average.both.fills, inputs["fills"].as_array().unwrap().len() as u64);
+        case.close(average.both.half_ticks / 200.0, &row["qty_weighted_markout"]);
     }
 }
