@@ -187,20 +187,20 @@ fn venues(all: &Value) -> Vec<Vec<String>> {
     rows
 }
 
-fn head(words: &str) -> Vec<String> {
+pub(super) fn head(words: &str) -> Vec<String> {
     words.split(' ').map(str::to_owned).collect()
 }
 
-fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+pub(super) fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     value[key].as_array().into_iter().flatten()
 }
 
 /// A field as people read it: decimals without the zeros at their end.
-fn text(value: &Value, key: &str) -> String {
+pub(super) fn text(value: &Value, key: &str) -> String {
     decimal(&value[key])
 }
 
-fn decimal(value: &Value) -> String {
+pub(super) fn decimal(value: &Value) -> String {
     let text = plain(value);
     match text.parse::<crate::domain::Money>() {
         Ok(number) if value.is_string() => number.normalize().to_string(),
@@ -209,7 +209,7 @@ fn decimal(value: &Value) -> String {
 }
 
 /// A number, or a decimal in a string, rounded.
-fn number(value: &Value, digits: usize) -> String {
+pub(super) fn number(value: &Value, digits: usize) -> String {
     let number = value.as_f64().or_else(|| value.as_str()?.parse().ok());
     number.map_or_else(|| "-".to_owned(), |number| format!("{number:.digits$}"))
 }

@@ -254,6 +254,13 @@ pub enum Note {
         /// Exposure that the skew answers to, base units from target.
         inventory_base: f64,
     },
+    /// Somebody asked why the quotes are what they are.
+    Explained {
+        /// Where.
+        instrument: InstrumentId,
+        /// Every step that moved something, in words.
+        text: String,
+    },
     /// An order left.
     OrderSent {
         /// Which.

@@ -12,7 +12,7 @@ use crate::market::{
     Book, Intensity, IntensityParams, Pace, Touch, TradeFlow, TradeFlowParams, Volatility,
     VolatilityParams,
 };
-use crate::quoting::QuoteNumbers;
+use crate::quoting::{Explanation, QuoteNumbers};
 
 /// Horizons at which fills are judged.
 const MARKOUT_HORIZONS: [Span; 5] =
@@ -53,6 +53,8 @@ pub(super) struct Desk {
     pub(super) resync_at: Ts,
     pub(super) sides: [DeskSide; 2],
     pub(super) numbers: Option<QuoteNumbers>,
+    /// Of the last decision that somebody asked about.
+    pub(super) explanation: Option<Explanation>,
     pub(super) tally: Tally,
     /// No flattening order before then.
     pub(super) flatten_at: Ts,
@@ -134,6 +136,7 @@ impl Desk {
             resync_at: Ts(0),
             sides: [side; 2],
             numbers: None,
+            explanation: None,
             tally: Tally::default(),
             flatten_at: Ts(0),
         }

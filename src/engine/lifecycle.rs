@@ -234,6 +234,7 @@ impl Engine {
                 }
             }
             Control::Stop => self.stop(out),
+            Control::Explain => self.ask_why(),
             Control::Fault { text } => self.halt(HaltCause::Fault, text, out),
         }
     }

@@ -9,6 +9,7 @@ mod account;
 mod agenda;
 mod apply;
 mod desk;
+mod explain;
 mod hedging;
 mod lifecycle;
 mod params;
@@ -17,10 +18,13 @@ mod send;
 mod venue;
 mod view;
 
+use std::sync::Arc;
+
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 pub use desk::Tally;
+pub use explain::{ExplainedSide, ExplanationView, Explanations};
 pub use params::{
     InstrumentParams, MarketParams, Mission, Pace, Params, ReferenceParams, RiskParams, Role,
     ShutdownParams, VenueParams,
@@ -119,6 +123,9 @@ pub struct Engine {
     ids: OrderIdSource,
     breaker: Breaker,
     counts: Counts,
+    /// The decisions of this step are to be explained.
+    explaining: bool,
+    explanations: Option<Arc<Explanations>>,
     /// The result up to the last resume, which the loss limit no longer counts.
     profit_base: Money,
     /// When orders last left or ended: a venue read since then has the whole truth.
@@ -171,6 +178,8 @@ impl Engine {
             ids: OrderIdSource::new(params.epoch),
             breaker,
             counts: Counts::default(),
+            explaining: false,
+            explanations: None,
             profit_base: Money::ZERO,
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
@@ -198,6 +207,7 @@ impl Engine {
         self.tend_orders(out);
         self.hedge(out);
         self.quote(out);
+        self.tell_why(out);
         if self.checked_at == self.now {
             self.renew_mute_books(out);
         }

@@ -148,7 +148,12 @@ impl Engine {
         };
         let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
         let inventory_base = inputs.inventory_base;
-        let mut decision = quoting::quote(&self.params.quoting, &inputs);
+        let (mut decision, explanation) = if self.explaining {
+            let (decision, explanation) = quoting::explain(&self.params.quoting, &inputs);
+            (decision, Some(explanation))
+        } else {
+            (quoting::quote(&self.params.quoting, &inputs), None)
+        };
         let desk = &mut self.desks[id.index()];
         for side in Side::BOTH {
             if let Some((until, reason)) = desk.sides[side.index()].pause {
@@ -174,6 +179,10 @@ impl Engine {
             }));
         }
         desk.numbers = decision.numbers;
+        if let Some(explanation) = explanation {
+            let quotes = decision.quotes.clone();
+            desk.explanation = Some(quoting::Explanation { quotes, ..explanation });
+        }
         decision.quotes
     }
 

@@ -1,10 +1,12 @@
 //! What an operator sees: the state now, and the sums of the session.
 
+use std::sync::Arc;
+
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 use super::desk::Desk;
-use super::{Counts, Ending, Engine, Tally};
+use super::{Counts, Ending, Engine, Explanations, Tally};
 use crate::domain::{
     BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
 };
@@ -35,6 +37,9 @@ pub struct Status {
     pub orders: Vec<OrderView>,
     /// The session so far.
     pub session: Summary,
+    /// The last answer to why the quotes are what they are, if anybody has asked.
+    #[serde(skip)]
+    pub explanations: Option<Arc<Explanations>>,
 }
 
 /// One venue.
@@ -231,6 +236,7 @@ impl Engine {
             exposure: self.group_views(now),
             orders: self.orders.all().filter_map(|order| self.order_view(order, now)).collect(),
             session: self.summary(now),
+            explanations: self.explanations.clone(),
         }
     }
 

@@ -7,9 +7,11 @@
 //! A term is added to a chain with one line where it is applied:
 //! `let half_spread = trail.half_spread("toxicity", half_spread, half_spread + by_toxicity);`
 
+use std::fmt;
+
 use serde::Serialize;
 
-use crate::domain::{Px, Qty, Quotes, Side};
+use crate::domain::{Instrument, Px, Qty, Quotes, Side};
 
 /// What a step is a step of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -146,6 +148,35 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// What was decided; no order of it, or a reason for none, differs from the last step.
     pub quotes: Quotes,
+}
+
+/// On one line, every step that moved something.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moving = self.steps.iter().filter(|step| step.before != Some(step.value));
+        for (index, step) in moving.enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = match self.part {
+            Part::Input => "",
+            Part::HalfSpread => "half-spread ",
+            Part::Skew => "skew ",
+            Part::Price => "price ",
+            Part::Size => "size ",
+        };
+        if let Some(Rung { side, level }) = self.rung {
+            write!(f, "{side} {level} ")?;
+        }
+        let value = Instrument::money(self.value).round_dp(8).normalize();
+        write!(f, "{part}{} {value} {}", self.what, self.unit)
+    }
 }
 
 impl Explanation {

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `state_changed` | info | |
 //! | `side_reason` | info | yes |
-//! | `quoted` | debug | |
+//! | `quoted`, `explained` | debug | |
 //! | `order_sent`, `order_ended` | debug | |
 //! | `order_rejected` | warn | yes |
 //! | `order_unknown` | warn | |
@@ -194,6 +194,12 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 .floods(&format!("{label} {side} {}", reason.as_str()))
         }
         Note::Quoted { .. } => quoted(note, names)?,
+        Note::Explained { instrument, text } => {
+            let label = names.instrument(*instrument);
+            Line::new(NoteLevel::Debug, "explained", format!("{label}: {text}"))
+                .with("instrument", label)
+                .with("text", text.as_str())
+        }
         Note::Filled { instrument, id, side, px, qty, liquidity, fee_quote, position, purpose } => {
             let label = names.instrument(*instrument);
             let (px, qty) = (names.px(*instrument, *px), names.qty(*instrument, *qty));
@@ -370,6 +376,7 @@ fn daemon(note: &Note) -> Line {
             .with("text", text.as_str()),
         Note::SideReason { .. }
         | Note::Quoted { .. }
+        | Note::Explained { .. }
         | Note::OrderSent { .. }
         | Note::OrderEnded { .. }
         | Note::OrderRejected { .. }
@@ -441,6 +448,7 @@ mod tests {
             (Note::StateChanged { from, to, why }, "state_changed"),
             (Note::SideReason { instrument, side, reason: Reason::BookStale }, "side_reason"),
             (quoted, "quoted"),
+            (Note::Explained { instrument, text: text.clone() }, "explained"),
             (sent, "order_sent"),
             (Note::OrderEnded { id, instrument, filled: qty, status }, "order_ended"),
             (Note::OrderRejected { id, instrument, class, text: text.clone() }, "order_rejected"),

@@ -200,6 +200,7 @@ impl Story {
             ),
             ["canceled_old"] => inbox.push(Event::Order(self.left_order())),
             ["pause"] => inbox.push(Event::Control(Control::Pause)),
+            ["explain"] => inbox.push(Event::Control(Control::Explain)),
             ["resume"] => inbox.push(Event::Control(Control::Resume)),
             ["kill"] => inbox.push(Event::Control(Control::Kill { flatten: false })),
             ["stop"] => inbox.push(Event::Control(Control::Stop)),
@@ -392,6 +393,7 @@ fn describe_note(note: &Note) -> Option<String> {
         Note::HedgeDone { took_ms, .. } => format!("hedged after {took_ms} ms"),
         Note::HedgeLate { since_ms, .. } => format!("hedge late: {since_ms} ms"),
         Note::GateBlocked { side, reason, .. } => format!("gate: {side} {}", reason.as_str()),
+        Note::Explained { text, .. } => format!("because {}", text.replace("; ", "\n<   ")),
         Note::Halted { text, .. } => format!("halted: {text}"),
         Note::ReconcileDiffers { text, .. } => format!("differs: {text}"),
         Note::Invariant { text } => format!("invariant: {text}"),
@@ -461,6 +463,11 @@ fn an_order_without_an_answer_is_not_forgotten() {
 #[test]
 fn hedges_that_fill_in_part_or_not_at_all() {
     check("hedge.txt");
+}
+
+#[test]
+fn a_question_is_answered_step_by_step_and_changes_nothing() {
+    check("explain.txt");
 }
 
 #[test]
