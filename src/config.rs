@@ -9,6 +9,7 @@ mod build;
 mod exchange;
 mod hosts;
 mod params;
+mod presence;
 mod quoting;
 mod reader;
 mod secrets;

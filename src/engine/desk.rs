@@ -7,7 +7,7 @@ use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
     Span, Trade, Ts, VenueId,
 };
-use crate::inventory::{Attribution, Booked, Markouts, Position};
+use crate::inventory::{Attribution, Booked, Markouts, Position, Presence};
 use crate::market::{
     Book, Intensity, IntensityParams, Pace, Touch, TradeFlow, TradeFlowParams, Volatility,
     VolatilityParams,
@@ -47,6 +47,7 @@ pub(super) struct Desk {
     pub(super) position: Position,
     pub(super) attribution: Attribution,
     pub(super) markouts: Markouts,
+    pub(super) presence: Presence,
     /// The opening inventory waits for a mid to be valued at.
     opening_due: bool,
     /// The book has thinned out within what is known; a new snapshot was asked for then.
@@ -132,6 +133,7 @@ impl Desk {
             position: Position::flat(),
             attribution: Attribution::new(),
             markouts: Markouts::new(&MARKOUT_HORIZONS),
+            presence: Presence::new(params.presence),
             opening_due: false,
             resync_at: Ts(0),
             sides: [side; 2],

@@ -41,6 +41,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::gauges::Gauges;
 use super::{Handle, Reload, clock, reach};
 use crate::domain::{Control, State as EngineState};
 
@@ -80,6 +81,7 @@ struct App {
     open_to_others: bool,
     handle: Handle,
     registry: Arc<Mutex<Registry>>,
+    gauges: Gauges,
     reload: Option<Reload>,
 }
 
@@ -99,7 +101,8 @@ pub(super) fn start(
         .and_then(|l| l.set_nonblocking(true).map(|()| l))
         .and_then(|l| l.local_addr().map(|address| (l, address)));
     let (listener, address) = bound.map_err(|e| format!("cannot listen on {listen}: {e}"))?;
-    let app = Arc::new(App { params, open_to_others, handle, registry, reload });
+    let gauges = Gauges::register(&registry);
+    let app = Arc::new(App { params, open_to_others, handle, registry, gauges, reload });
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -243,6 +246,9 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
+    if let Some(snapshot) = app.handle.snapshot() {
+        app.gauges.show(&snapshot.engine);
+    }
     let mut text = String::new();
     let registry = app.registry.lock().unwrap_or_else(PoisonError::into_inner);
     let encoded = prometheus_client::encoding::text::encode(&mut text, &registry);

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use evenkeel::domain::*;
 use evenkeel::engine::*;
-use evenkeel::inventory::HedgeParams;
+use evenkeel::inventory::{HedgeParams, PresenceParams};
 use evenkeel::quoting;
 use evenkeel::risk::Limits;
 
@@ -93,6 +93,7 @@ pub fn params() -> Params {
             reconcile_interval: Span::from_s(3600),
             order_unknown_bound: Span::from_ms(3000),
         },
+        presence: PresenceParams::default(),
         shutdown: ShutdownParams { flatten: true, deadline: Span::from_s(10) },
         latch: None,
     }
