@@ -179,8 +179,7 @@ impl Desk {
         let (Some(instrument), Some(touch)) = (&self.listed, self.book.touch()) else { return };
         let opening = instrument.lots_within(self.off_target_base()) - self.position.qty();
         let half_ticks = touch.mid_half_ticks();
-        let price = Position::half_tick_price(half_ticks, instrument);
-        self.position.adjust(opening, price, instrument);
+        self.position.adjust(opening, half_ticks, instrument);
         self.attribution.adjust(now, opening, half_ticks);
         self.opening_due = false;
     }
@@ -245,7 +244,7 @@ impl Desk {
         else {
             return Money::ZERO;
         };
-        self.position.total(Position::half_tick_price(mark, instrument), instrument)
+        self.position.total(mark, instrument)
     }
 
     /// Whether the parts of the result make its whole, to the last unit.

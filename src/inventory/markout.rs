@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::domain::{Fill, Side, Span, Ts};
+use super::Payoff;
+use crate::domain::{Fill, Instrument, Money, Side, Span, Ts};
 
 /// Most fills that wait for their horizons at once; beyond, the oldest is dropped and counted.
 pub const MAX_PENDING: usize = 1024;
@@ -41,10 +42,30 @@ pub struct Markout {
     pub ask: MarkoutMean,
 }
 
+/// Where the spread of maker fills went within a horizon, exactly, in the currency of the profit:
+/// capture + adverse = what was realised. `adverse` is the part of the inventory's result that
+/// followed our own fills.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Realised {
+    /// What the fills earned against the mid at the fill.
+    pub capture: Money,
+    /// What the mid did to them until the horizon; mostly below zero.
+    pub adverse: Money,
+}
+
+impl Realised {
+    /// What is left of the spread.
+    #[must_use]
+    pub fn spread(&self) -> Money {
+        self.capture + self.adverse
+    }
+}
+
 /// Markouts of one instrument's fills. The mid at fill time + horizon is the last one at or
 /// before that instant.
 #[derive(Clone, Debug)]
 pub struct Markouts {
+    payoff: Payoff,
     horizons: Vec<Horizon>,
     /// Waiting fills by age; each knows how many of the horizons it has reached.
     pending: VecDeque<Pending>,
@@ -76,6 +97,9 @@ struct Sums {
     notional: i128,
     effective: i128,
     realised: i128,
+    /// Worths × lots.
+    capture: i128,
+    adverse: i128,
     notional_squared: f64,
     realised_squared: f64,
     realised_times_notional: f64,
@@ -90,11 +114,18 @@ impl Markouts {
         sorted.dedup();
         let empty = |span| Horizon { span, sides: [Sums::default(); 2] };
         Markouts {
+            payoff: Payoff::Linear,
             horizons: sorted.into_iter().map(empty).collect(),
             pending: VecDeque::new(),
             mid: None,
             dropped: 0,
         }
+    }
+
+    /// The same for a contract of another payoff.
+    #[must_use]
+    pub fn of(payoff: Payoff, horizons: &[Span]) -> Markouts {
+        Markouts { payoff, ..Markouts::new(horizons) }
     }
 
     /// A fill of ours at `now`. Before any mid its own price is the mid.
@@ -132,6 +163,17 @@ impl Markouts {
         self.horizons.iter().map(average).collect()
     }
 
+    /// Where the spread went, by horizon, over both sides.
+    #[must_use]
+    pub fn realised(&self, instrument: &Instrument) -> Vec<Realised> {
+        let realised = |horizon: &Horizon| {
+            let both = horizon.sides[0].with(&horizon.sides[1]);
+            let money = |worths| self.payoff.money(worths, instrument);
+            Realised { capture: money(both.capture), adverse: money(both.adverse) }
+        };
+        self.horizons.iter().map(realised).collect()
+    }
+
     /// The average over one side's fills at one of the horizons; `None` for any other horizon.
     #[must_use]
     pub fn mean(&self, side: Side, horizon: Span) -> Option<MarkoutMean> {
@@ -152,7 +194,7 @@ impl Markouts {
                     break;
                 }
                 let side = if pending.signed_lots > 0 { Side::Buy } else { Side::Sell };
-                horizon.sides[side.index()].add(pending, mid);
+                horizon.sides[side.index()].add(pending, mid, self.payoff);
                 pending.reached += 1;
             }
         }
@@ -163,7 +205,7 @@ impl Markouts {
 }
 
 impl Sums {
-    fn add(&mut self, fill: &Pending, mid_half_ticks: i64) {
+    fn add(&mut self, fill: &Pending, mid_half_ticks: i64, payoff: Payoff) {
         let lots = i128::from(fill.signed_lots);
         let px = i128::from(fill.px_half_ticks);
         let notional = lots.abs() * px;
@@ -173,6 +215,9 @@ impl Sums {
         self.notional += notional;
         self.effective += lots * (i128::from(fill.mid_half_ticks) - px);
         self.realised += realised;
+        let at_fill = payoff.worth(fill.mid_half_ticks);
+        self.capture += lots * (at_fill - payoff.worth(fill.px_half_ticks));
+        self.adverse += lots * (payoff.worth(mid_half_ticks) - at_fill);
         self.notional_squared += (notional as f64).powi(2);
         self.realised_squared += (realised as f64).powi(2);
         self.realised_times_notional += realised as f64 * notional as f64;
@@ -185,6 +230,8 @@ impl Sums {
             notional: self.notional + other.notional,
             effective: self.effective + other.effective,
             realised: self.realised + other.realised,
+            capture: self.capture + other.capture,
+            adverse: self.adverse + other.adverse,
             notional_squared: self.notional_squared + other.notional_squared,
             realised_squared: self.realised_squared + other.realised_squared,
             realised_times_notional: self.realised_times_notional + other.realised_times_notional,

@@ -60,12 +60,12 @@ fn a_round_trip_realises_its_profit_and_a_repeat_changes_nothing() {
     assert_eq!(position.entry_price(&instrument), Some(money("60010")));
     position.book(&fill(3, Side::Sell, 600_300, 5), &instrument);
     assert_eq!(position.realised(), money("0.1"), "5 lots, 20 each above average cost");
-    assert_eq!(position.unrealised(money("60000"), &instrument), money("-0.15"));
+    assert_eq!(position.unrealised(1_200_000, &instrument), money("-0.15"));
     // Through zero: 15 lots closed, 5 opened short at the new price.
     position.book(&fill(4, Side::Sell, 600_300, 20), &instrument);
     assert_eq!((position.qty(), position.realised()), (Qty(-5), money("0.4")));
     assert_eq!(position.entry_price(&instrument), Some(money("60030")));
-    assert_eq!(position.total(money("60030"), &instrument), money("0.4"));
+    assert_eq!(position.total(1_200_600, &instrument), money("0.4"));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn fees_go_where_their_asset_says() {
     assert_eq!(position.fees(), money("0.54"));
     assert_eq!(position.base_fees(), money("0.00001"));
     assert_eq!(position.other_fees(), [(Asset::new("BNB"), money("0.001"))]);
-    assert_eq!(position.total(money("60000"), &instrument), money("-0.54"));
+    assert_eq!(position.total(1_200_000, &instrument), money("-0.54"));
 }
 
 #[test]
@@ -169,6 +169,26 @@ fn markouts_tell_the_sides_apart_and_how_sure_they_are() {
     // Markouts of 0 and 2 bps: the mean's error is their deviation √2 over √2.
     assert!((all.bid.standard_error_bps.unwrap() - 1.0).abs() < 0.001, "{all:?}");
     assert_eq!(all.ask.standard_error_bps, None);
+}
+
+#[test]
+fn an_inverse_contract_earns_in_base_and_is_entered_at_the_harmonic_mean() {
+    let instrument = instrument();
+    let payoff = Payoff::inverse(Money::ONE_HUNDRED, instrument.tick_size).unwrap();
+    let mut position = Position::of(payoff);
+    let fee = Fill {
+        fee: money("0.00001"),
+        fee_asset: Asset::new("BTC"),
+        ..fill(1, Side::Buy, 400_000, 100)
+    };
+    position.book(&fee, &instrument);
+    // 100 contracts of 100 at 40,000 are 0.25 in base; worth 0.2 at 50,000.
+    assert_eq!(position.total(1_000_000, &instrument), money("0.05") - money("0.00001"));
+    position.book(&fill(2, Side::Buy, 500_000, 100), &instrument);
+    let entry = position.entry_price(&instrument).unwrap();
+    assert_eq!(entry.round_dp(9), money("44444.444444444"), "200 over 100/40000 + 100/50000");
+    assert_eq!(Payoff::inverse(Money::ZERO, instrument.tick_size), None);
+    assert_eq!(Payoff::inverse(Money::ONE, Money::ZERO), None);
 }
 
 fn hedge_params() -> HedgeParams {
@@ -277,9 +297,14 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn the_parts_always_make_the_ledger(steps in prop::collection::vec(step(), 0..80)) {
+    fn the_parts_always_make_the_ledger(
+        steps in prop::collection::vec(step(), 0..80),
+        is_inverse: bool,
+    ) {
         let instrument = instrument();
-        let (mut position, mut attribution) = (Position::flat(), Attribution::new());
+        let inverse = Payoff::inverse(Money::ONE_HUNDRED, instrument.tick_size).unwrap();
+        let payoff = if is_inverse { inverse } else { Payoff::Linear };
+        let (mut position, mut attribution) = (Position::of(payoff), Attribution::of(payoff));
         let mut mark = 1_200_000;
         attribution.mark(Ts(0), mark);
         for (at, step) in (1..).map(Ts).zip(steps) {
@@ -298,16 +323,14 @@ proptest! {
                     attribution.funding(Money::new(cents, 2));
                 }
                 Step::Adjust(lots) => {
-                    let price = Position::half_tick_price(mark, &instrument);
-                    position.adjust(Qty(lots), price, &instrument);
+                    position.adjust(Qty(lots), mark, &instrument);
                     attribution.adjust(at, Qty(lots), mark);
                 }
             }
-            let price = Position::half_tick_price(mark, &instrument);
-            let total = position.total(price, &instrument);
+            let total = position.total(mark, &instrument);
             prop_assert_eq!(attribution.check(total, &instrument), Ok(()));
             // Average cost divides, which rounds at the 28th digit.
-            let split = position.realised() + position.unrealised(price, &instrument);
+            let split = position.realised() + position.unrealised(mark, &instrument);
             prop_assert!((split - total).abs() < Money::new(1, 15));
         }
     }
