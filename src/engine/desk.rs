@@ -252,7 +252,7 @@ impl Desk {
         match &self.listed {
             Some(instrument) => self
                 .attribution
-                .check(self.profit_quote(), instrument)
+                .check(&self.position, instrument)
                 .map_err(|imbalance| imbalance.to_string()),
             None => Ok(()),
         }

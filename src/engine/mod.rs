@@ -123,6 +123,8 @@ pub struct Engine {
     ids: OrderIdSource,
     breaker: Breaker,
     counts: Counts,
+    /// The result's parts do not make its whole: only reducing until the operator resumes.
+    imbalance: Option<String>,
     /// The decisions of this step are to be explained.
     explaining: bool,
     explanations: Option<Arc<Explanations>>,
@@ -178,6 +180,7 @@ impl Engine {
             ids: OrderIdSource::new(params.epoch),
             breaker,
             counts: Counts::default(),
+            imbalance: None,
             explaining: false,
             explanations: None,
             profit_base: Money::ZERO,
@@ -300,7 +303,8 @@ impl Engine {
         }
     }
 
-    /// The parts of the result must make its whole to the last unit, always.
+    /// The parts of the result must make its whole to the last unit, always. If they do not we do
+    /// not know what we earn: a fault of ours, told at once, and no new risk from then on.
     fn check_identity(&mut self, out: &mut Vec<Action>) {
         if self.now.since(self.checked_at) < CHECK_EVERY {
             return;
@@ -313,10 +317,16 @@ impl Engine {
         );
         for desk in &self.desks {
             self.agenda.set_profit(desk.id, desk.profit_quote());
-            if let Err(text) = desk.check_identity() {
-                debug_assert!(false, "result identity: {text}");
-                out.push(Action::Note(Note::Invariant { text }));
+            if self.imbalance.is_none()
+                && let Err(text) = desk.check_identity()
+            {
+                let text = format!("result of {} does not add up: {text}", desk.params.symbol);
+                out.push(Action::Note(Note::Invariant { text: text.clone() }));
+                self.imbalance = Some(text);
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

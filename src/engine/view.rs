@@ -10,7 +10,7 @@ use super::{Counts, Ending, Engine, Explanations, Tally};
 use crate::domain::{
     BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
 };
-use crate::inventory::{Markout, Parts, PresenceView};
+use crate::inventory::{Markout, Parts, PresenceView, Realised};
 use crate::orders::{Order, Phase, Request};
 use crate::quoting::QuoteNumbers;
 
@@ -134,6 +134,8 @@ pub struct InstrumentView {
     pub tally: Tally,
     /// What maker fills were worth some time later, before fees.
     pub markouts: Vec<Markout>,
+    /// Where their spread went by then, exactly, in the order of `markouts`.
+    pub realised_spread: Vec<Realised>,
     /// How much of the time a market was made; only where it is quoted.
     pub presence: Option<PresenceView>,
     /// Volatility to reckon with, basis points per √s.
@@ -316,6 +318,7 @@ impl Engine {
             average_inventory_base: listed.map_or(0.0, |listed| average * listed.lot_f64()),
             tally: desk.tally,
             markouts: desk.markouts.averages(),
+            realised_spread: listed.map_or_else(Vec::new, |own| desk.markouts.realised(own)),
             presence: desk.is_quoted().then(|| {
                 let volume = desk.tally.maker_volume_quote.to_f64().unwrap_or(0.0);
                 desk.presence.view(now, volume)

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Payoff;
+use super::{Payoff, Position};
 use crate::domain::{Fill, Instrument, Liquidity, Money, Qty, Ts};
 
 /// The parts of the profit, in quote currency (of an inverse contract: in base).
@@ -35,18 +35,20 @@ impl Parts {
     }
 }
 
-/// The parts do not make the ledger's profit: a fault of ours.
+/// The parts and the ledger do not agree: a fault of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imbalance {
-    /// Profit by the ledger.
+    /// On what they do not.
+    pub what: &'static str,
+    /// By the ledger.
     pub ledger: Money,
-    /// Sum of the parts.
+    /// By the parts.
     pub parts: Money,
 }
 
 impl fmt::Display for Imbalance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the ledger says {} and the parts make {}", self.ledger, self.parts)
+        write!(f, "{}: the ledger has {} and the parts make {}", self.what, self.ledger, self.parts)
     }
 }
 
@@ -146,10 +148,21 @@ impl Attribution {
         }
     }
 
-    /// Hold the parts against the ledger's profit at the same mark.
-    pub fn check(&self, ledger: Money, instrument: &Instrument) -> Result<(), Imbalance> {
-        let parts = self.parts(instrument).total();
-        if parts == ledger { Ok(()) } else { Err(Imbalance { ledger, parts }) }
+    /// Hold every part that the ledger knows against it, and their sum against its profit at the
+    /// last mark, to the last unit.
+    pub fn check(&self, ledger: &Position, instrument: &Instrument) -> Result<(), Imbalance> {
+        let parts = self.parts(instrument);
+        let total = self.mark.map_or(Money::ZERO, |mark| ledger.total(mark, instrument));
+        let pairs = [
+            ("lots held", Money::from(ledger.qty().0), Money::from(self.qty.0)),
+            ("fees", Money::ZERO - ledger.fees(), parts.fees),
+            ("funding", ledger.funding(), parts.funding),
+            ("result", total, parts.total()),
+        ];
+        match pairs.into_iter().find(|(_, ledger, parts)| ledger != parts) {
+            Some((what, ledger, parts)) => Err(Imbalance { what, ledger, parts }),
+            None => Ok(()),
+        }
     }
 
     /// Largest position held, lots without sign.

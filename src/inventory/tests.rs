@@ -328,7 +328,7 @@ proptest! {
                 }
             }
             let total = position.total(mark, &instrument);
-            prop_assert_eq!(attribution.check(total, &instrument), Ok(()));
+            prop_assert_eq!(attribution.check(&position, &instrument), Ok(()));
             // Average cost divides, which rounds at the 28th digit.
             let split = position.realised() + position.unrealised(mark, &instrument);
             prop_assert!((split - total).abs() < Money::new(1, 15));

@@ -15,10 +15,13 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
     let mut daemon = home.start();
     daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
     for (command, words) in [
-        ("status", &["QUOTING", "spot", "BTCUSDT", "usdm", "net", "result"][..]),
+        ("status", &["QUOTING", "spot", "BTCUSDT", "usdm", "net", "result", "two_sided"][..]),
         ("orders", &["price", "BTCUSDT"][..]),
         ("positions", &["held", "BTCUSDT"][..]),
-        ("ledger", &["fees", "maker_volume_quote", "result"][..]),
+        (
+            "ledger",
+            &["fees", "maker_volume_quote", "result", "effective_bps", "bybit", "adverse"][..],
+        ),
     ] {
         let (code, text, err) = home.command(&[command]);
         assert_eq!(code, 0, "{command}: {err}");

@@ -25,10 +25,16 @@ pub fn check(case: &Case<'_>) -> Verdict {
     Verdict::Checked
 }
 
+/// Scales of which any golden price and quantity is a multiple.
+fn scales(is_inverse: bool) -> Instrument {
+    let lot_size = Money::new(1, if is_inverse { 2 } else { 6 });
+    Instrument { tick_size: Money::new(1, 6), lot_size, ..instrument() }
+}
+
 fn inverse(case: &Case<'_>) -> Payoff {
-    // A lot is half a contract: see `instrument`.
-    let face = money(case.input("contract_value_usd")) / Money::TWO;
-    Payoff::inverse(face, instrument().tick_size).unwrap()
+    let scales = scales(true);
+    let face = money(case.input("contract_value_usd")) * scales.lot_size;
+    Payoff::inverse(face, scales.tick_size).unwrap()
 }
 
 /// Ledger, attribution and markouts side by side, fed in the order of the golden files: at equal
@@ -44,8 +50,7 @@ impl Books {
     fn mark(&mut self, now: Ts, half_ticks: i64) {
         self.attribution.mark(now, half_ticks);
         self.markouts.mark(now, half_ticks);
-        let total = self.position.total(half_ticks, &self.instrument);
-        self.attribution.check(total, &self.instrument).unwrap();
+        self.attribution.check(&self.position, &self.instrument).unwrap();
     }
 
     fn fill(&mut self, fill: &Fill) {
@@ -63,22 +68,27 @@ fn attribution(case: &Case<'_>, payoff: Payoff) {
     let inputs = &case.json["inputs"];
     let horizon = Span(at(&inputs["adverse_horizon"]).0);
     let mut books = Books {
-        instrument: instrument(),
+        instrument: scales(payoff != Payoff::Linear),
         position: Position::of(payoff),
         attribution: Attribution::of(payoff),
         markouts: Markouts::of(payoff, &[horizon]),
     };
+    let (tick, lot) = (2.0 / books.instrument.tick_f64(), books.instrument.lot_f64());
+    let half_ticks = |price: &Value| (number(price) * tick).round() as i64;
+    let lots = |qty: &Value| Qty((number(qty) / lot).round() as i64);
     let rows = |key: &str| inputs[key].as_array().unwrap().clone();
     let marks = rows("marks");
     let mut ahead = marks.iter().peekable();
     if let Some(first) = ahead.peek() {
-        let lots = Qty((number(&inputs["q0"]) * 2.0).round() as i64);
+        let lots = lots(&inputs["q0"]);
         let (now, mark) = (at(&first[0]), half_ticks(&first[1]));
         books.position.adjust(lots, mark, &books.instrument);
         books.attribution.adjust(now, lots, mark);
     }
     for (index, row) in rows("fills").iter().enumerate() {
         let mut fill = fill(index, row);
+        fill.px = Px(half_ticks(&row["px"]) / 2);
+        fill.qty = lots(&row["qty"]);
         fill.fee_asset = match payoff {
             Payoff::Linear => books.instrument.quote.clone(),
             Payoff::Inverse { .. } => books.instrument.base.clone(),
@@ -116,7 +126,7 @@ fn attribution(case: &Case<'_>, payoff: Payoff) {
     ] {
         case.close(value(amount), case.expected(key));
     }
-    case.close(books.position.qty().0 as f64 / 2.0, case.expected("final_inventory"));
+    case.close(books.position.qty().0 as f64 * lot, case.expected("final_inventory"));
 }
 
 fn timeline(case: &Case<'_>) {
