@@ -181,7 +181,7 @@ impl Presence {
         }
         let interval = self.params.snapshot_interval.0.max(1);
         let looks = now.since(self.snapshot_at).0 / interval + 1;
-        self.snapshot_at = self.snapshot_at + Span(looks * interval);
+        self.snapshot_at += Span(looks * interval);
         self.sums.snapshots += looks.unsigned_abs();
         self.sums.snapshots_two_sided += if both { looks.unsigned_abs() } else { 0 };
         self.sums.injective += injective * looks as f64;

@@ -10,7 +10,6 @@ use prometheus_client::registry::Registry;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::engine::{InstrumentView, Status};
-use crate::inventory::{MarkoutMean, Parts, PresenceView};
 
 type Labels = Vec<(&'static str, String)>;
 type Level = Family<Labels, Gauge<f64, AtomicU64>>;
@@ -76,49 +75,39 @@ impl Gauges {
         let with = |key: &'static str, word: &str| -> Labels {
             vec![instrument.clone(), (key, word.to_owned())]
         };
-        if let Some(Parts { spread_capture, hedge, inventory, fees, funding }) = own.parts {
+        if let Some(parts) = own.parts {
             let parts = [
-                ("spread", spread_capture),
-                ("hedge", hedge),
-                ("inventory", inventory),
-                ("fees", fees),
-                ("funding", funding),
+                ("spread", parts.spread_capture),
+                ("hedge", parts.hedge),
+                ("inventory", parts.inventory),
+                ("fees", parts.fees),
+                ("funding", parts.funding),
             ];
             for (part, amount) in parts {
                 let amount = amount.to_f64().unwrap_or(f64::NAN);
                 self.profit.get_or_create_owned(&with("part", part)).set(amount);
             }
         }
-        if let Some(PresenceView {
-            two_sided,
-            bid,
-            ask,
-            absent,
-            spread_bps,
-            snapshots_two_sided,
-            scores,
-            ..
-        }) = own.presence
-        {
+        if let Some(presence) = own.presence {
             let shares = [
-                ("two_sided", Some(two_sided)),
-                ("bid", Some(bid)),
-                ("ask", Some(ask)),
-                ("absent", Some(absent)),
-                ("snapshots", snapshots_two_sided),
+                ("two_sided", Some(presence.two_sided)),
+                ("bid", Some(presence.bid)),
+                ("ask", Some(presence.ask)),
+                ("absent", Some(presence.absent)),
+                ("snapshots", presence.snapshots_two_sided),
             ];
             for (kind, share) in shares {
                 if let Some(share) = share {
                     self.presence.get_or_create_owned(&with("kind", kind)).set(share);
                 }
             }
-            if let Some(bps) = spread_bps {
+            if let Some(bps) = presence.spread_bps {
                 self.presence_spread.get_or_create_owned(&vec![instrument.clone()]).set(bps);
             }
             let scores = [
-                ("bybit_2021", scores.bybit_2021),
-                ("injective", scores.injective),
-                ("dydx", scores.dydx_points),
+                ("bybit_2021", presence.scores.bybit_2021),
+                ("injective", presence.scores.injective),
+                ("dydx", presence.scores.dydx_points),
             ];
             for (programme, score) in scores {
                 self.scores.get_or_create_owned(&with("programme", programme)).set(score);
@@ -128,19 +117,15 @@ impl Gauges {
             for (side, mean) in [("bid", &markout.bid), ("ask", &markout.ask)] {
                 let mut labels = with("side", side);
                 labels.push(("horizon_ms", markout.horizon.ms().to_string()));
-                self.show_markout(&labels, mean);
+                self.markout_fills.get_or_create_owned(&labels).set(mean.fills as f64);
+                if mean.fills > 0 {
+                    self.markout.get_or_create_owned(&labels).set(mean.bps);
+                    self.effective.get_or_create_owned(&labels).set(mean.effective_bps);
+                }
+                if let Some(bps) = mean.standard_error_bps {
+                    self.markout_error.get_or_create_owned(&labels).set(bps);
+                }
             }
-        }
-    }
-
-    fn show_markout(&self, labels: &Labels, mean: &MarkoutMean) {
-        self.markout_fills.get_or_create_owned(labels).set(mean.fills as f64);
-        if mean.fills > 0 {
-            self.markout.get_or_create_owned(labels).set(mean.bps);
-            self.effective.get_or_create_owned(labels).set(mean.effective_bps);
-        }
-        if let Some(bps) = mean.standard_error_bps {
-            self.markout_error.get_or_create_owned(labels).set(bps);
         }
     }
 }

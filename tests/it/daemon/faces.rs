@@ -33,6 +33,15 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
         assert_eq!(code, 0, "{command}: {err}");
         serde_json::from_str::<Value>(&json).unwrap_or_else(|e| panic!("{command}: {e}\n{json}"));
     }
+    let (_, metrics) = get(home.address().unwrap(), "/metrics").unwrap();
+    for name in [
+        "evenkeel_profit_quote{instrument=\"spot:BTCUSDT\",part=\"spread\"}",
+        "evenkeel_presence_ratio{instrument=\"spot:BTCUSDT\",kind=\"two_sided\"}",
+        "evenkeel_presence_score{instrument=\"spot:BTCUSDT\",programme=\"injective\"}",
+        "evenkeel_markout_fills{instrument=\"spot:BTCUSDT\",side=\"bid\",horizon_ms=\"100\"}",
+    ] {
+        assert!(metrics.contains(name), "no {name}:\n{metrics}");
+    }
     let (_, text, _) = home.command(&["status"]);
     assert!(text.lines().count() <= 25, "status is too long:\n{text}");
     assert_eq!(daemon.stop().0, 0);
