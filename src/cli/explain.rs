@@ -8,7 +8,9 @@ use super::table::columns;
 /// Every instrument, or the one named `SYMBOL` or `venue:SYMBOL`.
 pub(super) fn of_instrument(mut all: Value, name: Option<&str>) -> Result<Value, String> {
     let Some(name) = name else { return Ok(all) };
-    let Some(instruments) = all["instruments"].as_array_mut() else { return Ok(all) };
+    let Some(instruments) = all.get_mut("instruments").and_then(Value::as_array_mut) else {
+        return Ok(all);
+    };
     let full = |own: &Value| format!("{}:{}", text(own, "venue"), text(own, "symbol"));
     let known: Vec<String> = instruments.iter().map(full).collect();
     instruments.retain(|own| text(own, "symbol") == name || full(own) == name);
