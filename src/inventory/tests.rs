@@ -172,6 +172,28 @@ fn markouts_tell_the_sides_apart_and_how_sure_they_are() {
 }
 
 #[test]
+fn snapshots_look_at_what_rests_then_and_without_a_mid_nobody_is_present() {
+    let instrument = instrument();
+    let mut presence = Presence::new(PresenceParams::default());
+    let at = |s| Ts(0) + Span::from_s(s);
+    // Half a basis point from 60,000, 180 in quote on each side.
+    let orders = [(Side::Buy, Px(599_970), Qty(3)), (Side::Sell, Px(600_030), Qty(3))];
+    let dark = Shown { instrument: &instrument, mid_half_ticks: None, orders: &orders };
+    let lit = Shown { mid_half_ticks: Some(1_200_000), ..dark };
+    let level = |px, qty| crate::domain::Level { px: Px(px), qty: Qty(qty) };
+    let market = [[level(599_970, 6)], [level(600_030, 6)]];
+    presence.observe(at(0), &lit, [&[], &[]]);
+    assert!(!presence.snapshot_due(at(9)) && presence.snapshot_due(at(10)));
+    presence.observe(at(15), &dark, [&market[0], &market[1]]);
+    let view = presence.view(at(45), 0.0);
+    assert_eq!((view.snapshots, view.snapshots_two_sided), (4, Some(0.25)));
+    assert!((view.two_sided - 1.0 / 3.0).abs() < 1e-12 && view.one_sided == 0.0, "{view:?}");
+    assert!((view.spread_bps.unwrap() - 1.0).abs() < 1e-9, "{view:?}");
+    // Half of the first level on both sides: 100·2·½ on one look of four.
+    assert!((view.scores.bybit_2021 - 25.0).abs() < 1e-9, "{view:?}");
+}
+
+#[test]
 fn an_inverse_contract_earns_in_base_and_is_entered_at_the_harmonic_mean() {
     let instrument = instrument();
     let payoff = Payoff::inverse(Money::ONE_HUNDRED, instrument.tick_size).unwrap();
