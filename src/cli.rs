@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod demo;
 mod exchange;
+mod explain;
 mod guard;
 mod journal;
 mod panic;
@@ -83,7 +84,9 @@ enum Command {
     /// The local exchange alone
     Exchange(ExchangeArgs),
     /// State, reasons, prices and inventory of a running daemon
-    Status(AskArgs),
+    Status(StatusArgs),
+    /// Why a running daemon's quotes are what they are: every step from fair price to order
+    Explain(ExplainArgs),
     /// Working orders of a running daemon
     Orders(AskArgs),
     /// Positions and exposure of a running daemon
@@ -182,6 +185,26 @@ pub struct AskArgs {
     pub json: bool,
 }
 
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Why the quotes are what they are, as `explain` says it
+    #[arg(long)]
+    explain: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Only this instrument: SYMBOL or venue:SYMBOL
+    #[arg(value_name = "INSTRUMENT")]
+    instrument: Option<String>,
+}
+
 /// Arguments of `kill`.
 #[derive(Debug, Args)]
 pub struct KillArgs {
@@ -214,7 +237,9 @@ fn dispatch(command: &Command) -> Exit {
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
         Command::Exchange(args) => exchange::exchange(args),
-        Command::Status(args) => ask::read(args, None, status::status),
+        Command::Status(StatusArgs { ask, explain: true }) => ask::explain(ask, None),
+        Command::Status(StatusArgs { ask, explain: false }) => ask::read(ask, None, status::status),
+        Command::Explain(args) => ask::explain(&args.ask, args.instrument.as_deref()),
         Command::Orders(args) => ask::read(args, Some("orders"), status::orders),
         Command::Positions(args) => ask::read(args, Some("instruments"), status::positions),
         Command::Ledger(args) => ask::read(args, Some("session"), status::ledger),
@@ -308,6 +333,8 @@ mod tests {
             "evenkeel run --config x.toml",
             "evenkeel check --config x.toml --online",
             "evenkeel status --address 127.0.0.1:1 --json",
+            "evenkeel status --config x.toml --explain",
+            "evenkeel explain --address 127.0.0.1:1 --json spot:BTCUSDT",
             "evenkeel kill --config x.toml --flatten",
             "evenkeel journal dump --json state",
             "evenkeel guard --config x.toml --patience 3s",

@@ -11,6 +11,7 @@ mod exchange;
 mod fair;
 mod hosts;
 mod params;
+mod presence;
 mod quoting;
 mod reader;
 mod secrets;

@@ -57,6 +57,7 @@ pub(super) fn daemon(root: Table<'_>) -> Settings {
         estimators: super::fair::estimators(root.table("estimators")),
         hedge: hedge(root.table("hedge")),
         risk: risk(root.table("risk")),
+        presence: super::presence::presence(root.table("presence")),
         shutdown: shutdown(root.table("shutdown")),
         http: http(root.table("http"), environment.mode),
         log: log(root.table("log")),

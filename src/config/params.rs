@@ -65,6 +65,7 @@ impl Settings {
                 reconcile_interval: risk.reconcile_interval,
                 order_unknown_bound: risk.order_unknown_bound,
             },
+            presence: self.presence,
             shutdown: engine::ShutdownParams {
                 flatten: self.shutdown.flatten,
                 deadline: self.shutdown.deadline,

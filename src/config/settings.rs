@@ -364,6 +364,8 @@ pub struct Settings {
     pub hedge: Hedge,
     /// `[risk]`.
     pub risk: Risk,
+    /// `[presence]`.
+    pub presence: crate::inventory::PresenceParams,
     /// `[shutdown]`.
     pub shutdown: Shutdown,
     /// `[http]`.

@@ -292,6 +292,13 @@ pub enum Note {
         /// Name and value of each signal; no value while it is not to be trusted.
         readings: Vec<(String, Option<f64>)>,
     },
+    /// Somebody asked why the quotes are what they are.
+    Explained {
+        /// Where.
+        instrument: InstrumentId,
+        /// Every step that moved something, in words.
+        text: String,
+    },
     /// An order left.
     OrderSent {
         /// Which.

@@ -8,15 +8,16 @@ use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
     Span, Trade, Ts, VenueId,
 };
-use crate::inventory::{Attribution, Booked, Markouts, Position};
+use crate::inventory::{Attribution, Booked, Markouts, Position, Presence};
 use crate::market::{
     Book, Intensity, IntensityParams, Pace, Signals, SlowVolatility, Touch, TradeFlow,
     TradeFlowParams, Volatility, VolatilityParams,
 };
-use crate::quoting::QuoteNumbers;
+use crate::quoting::{Explanation, QuoteNumbers};
 
 /// Horizons at which fills are judged, besides that of the signals.
-const MARKOUT_HORIZONS: [Span; 3] = [Span::from_s(1), Span::from_s(5), Span::from_s(30)];
+const MARKOUT_HORIZONS: [Span; 5] =
+    [Span::from_ms(100), Span::from_s(1), Span::from_s(5), Span::from_s(30), Span::from_s(60)];
 
 /// One instrument on one venue.
 #[derive(Clone, Debug)]
@@ -51,12 +52,15 @@ pub(super) struct Desk {
     pub(super) position: Position,
     pub(super) attribution: Attribution,
     pub(super) markouts: Markouts,
+    pub(super) presence: Presence,
     /// The opening inventory waits for a mid to be valued at.
     opening_due: bool,
     /// The book has thinned out within what is known; a new snapshot was asked for then.
     pub(super) resync_at: Ts,
     pub(super) sides: [DeskSide; 2],
     pub(super) numbers: Option<QuoteNumbers>,
+    /// Of the last decision that somebody asked about.
+    pub(super) explanation: Option<Explanation>,
     pub(super) tally: Tally,
     /// No flattening order before then.
     pub(super) flatten_at: Ts,
@@ -107,7 +111,7 @@ impl Desk {
             counted_at: Ts(0),
             quoting_for: Span::ZERO,
         };
-        let [a, b, c] = MARKOUT_HORIZONS;
+        let [a, b, c, d, e] = MARKOUT_HORIZONS;
         Desk {
             id,
             venue: own.venue,
@@ -140,11 +144,13 @@ impl Desk {
             filled_at: Ts(0),
             position: Position::flat(),
             attribution: Attribution::new(),
-            markouts: Markouts::new(&[a, b, c, params.signals.measured.horizon]),
+            markouts: Markouts::new(&[a, b, c, d, e, params.signals.measured.horizon]),
+            presence: Presence::new(params.presence),
             opening_due: false,
             resync_at: Ts(0),
             sides: [side; 2],
             numbers: None,
+            explanation: None,
             tally: Tally::default(),
             flatten_at: Ts(0),
         }
@@ -185,8 +191,7 @@ impl Desk {
         let (Some(instrument), Some(touch)) = (&self.listed, self.book.touch()) else { return };
         let opening = instrument.lots_within(self.off_target_base()) - self.position.qty();
         let half_ticks = touch.mid_half_ticks();
-        let price = Position::half_tick_price(half_ticks, instrument);
-        self.position.adjust(opening, price, instrument);
+        self.position.adjust(opening, half_ticks, instrument);
         self.attribution.adjust(now, opening, half_ticks);
         self.opening_due = false;
     }
@@ -256,7 +261,7 @@ impl Desk {
         else {
             return Money::ZERO;
         };
-        self.position.total(Position::half_tick_price(mark, instrument), instrument)
+        self.position.total(mark, instrument)
     }
 
     /// Whether the parts of the result make its whole, to the last unit.
@@ -264,7 +269,7 @@ impl Desk {
         match &self.listed {
             Some(instrument) => self
                 .attribution
-                .check(self.profit_quote(), instrument)
+                .check(&self.position, instrument)
                 .map_err(|imbalance| imbalance.to_string()),
             None => Ok(()),
         }

@@ -9,6 +9,7 @@ mod account;
 mod agenda;
 mod apply;
 mod desk;
+mod explain;
 mod fair;
 mod hedging;
 mod lifecycle;
@@ -19,10 +20,13 @@ mod signals;
 mod venue;
 mod view;
 
+use std::sync::Arc;
+
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 pub use desk::Tally;
+pub use explain::{ExplainedSide, ExplanationView, Explanations};
 pub use fair::FairView;
 pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
@@ -123,6 +127,11 @@ pub struct Engine {
     ids: OrderIdSource,
     breaker: Breaker,
     counts: Counts,
+    /// The result's parts do not make its whole: only reducing until the operator resumes.
+    imbalance: Option<String>,
+    /// The decisions of this step are to be explained.
+    explaining: bool,
+    explanations: Option<Arc<Explanations>>,
     /// The result up to the last resume, which the loss limit no longer counts.
     profit_base: Money,
     /// When orders last left or ended: a venue read since then has the whole truth.
@@ -178,6 +187,9 @@ impl Engine {
             ids: OrderIdSource::new(params.epoch),
             breaker,
             counts: Counts::default(),
+            imbalance: None,
+            explaining: false,
+            explanations: None,
             profit_base: Money::ZERO,
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
@@ -208,6 +220,7 @@ impl Engine {
         self.hedge(out);
         self.tend_fair();
         self.quote(out);
+        self.tell_why(out);
         if self.checked_at == self.now {
             self.renew_mute_books(out);
             self.measure(out);
@@ -306,7 +319,8 @@ impl Engine {
         }
     }
 
-    /// The parts of the result must make its whole to the last unit, always.
+    /// The parts of the result must make its whole to the last unit, always. If they do not we do
+    /// not know what we earn: a fault of ours, told at once, and no new risk from then on.
     fn check_identity(&mut self, out: &mut Vec<Action>) {
         if self.now.since(self.checked_at) < CHECK_EVERY {
             return;
@@ -319,10 +333,16 @@ impl Engine {
         );
         for desk in &self.desks {
             self.agenda.set_profit(desk.id, desk.profit_quote());
-            if let Err(text) = desk.check_identity() {
-                debug_assert!(false, "result identity: {text}");
-                out.push(Action::Note(Note::Invariant { text }));
+            if self.imbalance.is_none()
+                && let Err(text) = desk.check_identity()
+            {
+                let text = format!("result of {} does not add up: {text}", desk.params.symbol);
+                out.push(Action::Note(Note::Invariant { text: text.clone() }));
+                self.imbalance = Some(text);
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

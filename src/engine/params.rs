@@ -1,7 +1,7 @@
 //! Everything the engine is told before it starts.
 
 use crate::domain::{HaltCause, InstrumentId, Money, Span, VenueId};
-use crate::inventory::HedgeParams;
+use crate::inventory::{HedgeParams, PresenceParams};
 use crate::market::SignalParams;
 use crate::market::{ArrivalEstimator, FusionParams, SlowVolatilityParams};
 use crate::quoting;
@@ -225,6 +225,8 @@ pub struct Params {
     pub hedge: Option<HedgeParams>,
     /// Limits over time.
     pub risk: RiskParams,
+    /// What counts as making a market.
+    pub presence: PresenceParams,
     /// How to stop.
     pub shutdown: ShutdownParams,
     /// A latched halt of an earlier run.

@@ -90,7 +90,7 @@ impl Engine {
     fn adverse_move_bps(&self, desk: &Desk, side: Side) -> f64 {
         let (rule, assumed) = (&self.params.signals, self.params.quoting.adverse_move_bps);
         if rule.adverse_from_markouts {
-            desk.markouts.side(rule.measured.horizon, side).adverse_or(assumed)
+            desk.markouts.adverse(side, rule.measured.horizon).or(assumed)
         } else {
             assumed
         }
@@ -100,7 +100,7 @@ impl Engine {
         let horizon = self.params.signals.measured.horizon;
         Side::BOTH.map(|side| Reading {
             value: Some(self.adverse_move_bps(desk, side)),
-            trusted: desk.markouts.side(horizon, side).is_trusted(),
+            trusted: desk.markouts.adverse(side, horizon).is_trusted(),
         })
     }
 

@@ -1,15 +1,17 @@
 //! What an operator sees: the state now, and the sums of the session.
 
+use std::sync::Arc;
+
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 use super::desk::Desk;
 use super::fair::FairView;
-use super::{Counts, Ending, Engine, Tally};
+use super::{Counts, Ending, Engine, Explanations, Tally};
 use crate::domain::{
     BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
 };
-use crate::inventory::{Markout, Parts};
+use crate::inventory::{Markout, Parts, PresenceView, Realised};
 use crate::market::{Reading, SignalsView};
 use crate::orders::{Order, Phase, Request};
 use crate::quoting::QuoteNumbers;
@@ -37,6 +39,9 @@ pub struct Status {
     pub orders: Vec<OrderView>,
     /// The session so far.
     pub session: Summary,
+    /// The last answer to why the quotes are what they are, if anybody has asked.
+    #[serde(skip)]
+    pub explanations: Option<Arc<Explanations>>,
 }
 
 /// One venue.
@@ -131,6 +136,10 @@ pub struct InstrumentView {
     pub tally: Tally,
     /// What maker fills were worth some time later, before fees.
     pub markouts: Vec<Markout>,
+    /// Where their spread went by then, exactly, in the order of `markouts`.
+    pub realised_spread: Vec<Realised>,
+    /// How much of the time a market was made; only where it is quoted.
+    pub presence: Option<PresenceView>,
     /// Volatility to reckon with, basis points per √s.
     pub volatility_bps_sqrt_s: Option<f64>,
     /// The volatility has been measured, not assumed.
@@ -248,6 +257,7 @@ impl Engine {
             exposure: self.group_views(now),
             orders: self.orders.all().filter_map(|order| self.order_view(order, now)).collect(),
             session: self.summary(now),
+            explanations: self.explanations.clone(),
         }
     }
 
@@ -325,6 +335,11 @@ impl Engine {
             average_inventory_base: listed.map_or(0.0, |listed| average * listed.lot_f64()),
             tally: desk.tally,
             markouts: desk.markouts.averages(),
+            realised_spread: listed.map_or_else(Vec::new, |own| desk.markouts.realised(own)),
+            presence: desk.is_quoted().then(|| {
+                let volume = desk.tally.maker_volume_quote.to_f64().unwrap_or(0.0);
+                desk.presence.view(now, volume)
+            }),
             volatility_bps_sqrt_s: self.volatility_of(desk),
             volatility_measured: desk.volatility.is_warm(),
             intensity_a_per_s: intensity.a_per_s,

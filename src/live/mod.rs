@@ -40,6 +40,7 @@ pub mod http;
 pub mod link;
 mod metrics;
 mod observe;
+mod quality;
 pub mod reach;
 pub mod serve;
 mod shutdown;

@@ -239,6 +239,35 @@ fn any_params() -> impl Strategy<Value = Params> {
         })
 }
 
+/// The steps end where the decision does, for every order of it.
+fn assert_explained(params: &Params, inputs: &Inputs<'_>) {
+    let (decision, explanation) = explain(params, inputs);
+    assert_eq!(decision, quote(params, inputs), "asking changes nothing");
+    assert_eq!(explanation.quotes, decision.quotes);
+    for side in Side::BOTH {
+        let levels = &decision.quotes.sides[side.index()].levels;
+        for (index, level) in levels.iter().enumerate() {
+            let outcome = explanation.outcome(Rung { side, level: index + 1 });
+            assert_eq!(outcome, Some((level.px, level.qty)));
+        }
+    }
+    let last = |part| {
+        let mut own = explanation.steps.iter().rev();
+        own.find(|step| step.part == part).map(|step| step.value)
+    };
+    if let Some(numbers) = decision.numbers {
+        assert_eq!(last(Part::HalfSpread), Some(numbers.half_spread_bps));
+        assert_eq!(last(Part::Skew), Some(numbers.skew_bps));
+    }
+    // No chain jumps: a step begins where the one before it ended.
+    for pair in explanation.steps.windows(2) {
+        let same = pair[0].part == pair[1].part && pair[0].rung == pair[1].rung;
+        if same && let Some(before) = pair[1].before {
+            assert_eq!(before, pair[0].value, "{pair:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn quotes_are_safe_whatever_comes(
@@ -265,6 +294,7 @@ proptest! {
             maker_fee_bps: fee,
             ..inputs(&instrument)
         };
+        assert_explained(&params, &inputs);
         let decision = quote(&params, &inputs);
         let [bids, asks] = &decision.quotes.sides;
         if let (Some(bid), Some(ask)) = (bids.levels.first(), asks.levels.first()) {

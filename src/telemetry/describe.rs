@@ -6,6 +6,7 @@
 //! | `side_reason` | info | yes |
 //! | `quoted`, `signals` | debug | |
 //! | `side_toxic` | info | yes |
+//! | `quoted`, `explained` | debug | |
 //! | `order_sent`, `order_ended` | debug | |
 //! | `order_rejected` | warn | yes |
 //! | `order_unknown` | warn | |
@@ -201,6 +202,12 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
         }
         Note::Quoted { .. } => quoted(note, names)?,
         Note::SideToxic { .. } | Note::Signals { .. } => signals(note, names)?,
+        Note::Explained { instrument, text } => {
+            let label = names.instrument(*instrument);
+            Line::new(NoteLevel::Debug, "explained", format!("{label}: {text}"))
+                .with("instrument", label)
+                .with("text", text.as_str())
+        }
         Note::Filled { instrument, id, side, px, qty, liquidity, fee_quote, position, purpose } => {
             let label = names.instrument(*instrument);
             let (px, qty) = (names.px(*instrument, *px), names.qty(*instrument, *qty));
@@ -459,6 +466,7 @@ fn daemon(note: &Note) -> Line {
         | Note::Quoted { .. }
         | Note::SideToxic { .. }
         | Note::Signals { .. }
+        | Note::Explained { .. }
         | Note::OrderSent { .. }
         | Note::OrderEnded { .. }
         | Note::OrderRejected { .. }
@@ -551,6 +559,7 @@ mod tests {
             (quoted, "quoted"),
             (Note::SideToxic { instrument, side, expected_bps: 1.0, earns_bps: 0.5 }, "side_toxic"),
             (Note::Signals { instrument, readings: vec![("vpin".into(), Some(0.4))] }, "signals"),
+            (Note::Explained { instrument, text: text.clone() }, "explained"),
             (sent, "order_sent"),
             (Note::OrderEnded { id, instrument, filled: qty, status }, "order_ended"),
             (Note::OrderRejected { id, instrument, class, text: text.clone() }, "order_rejected"),

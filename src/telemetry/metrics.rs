@@ -233,6 +233,7 @@ impl Metrics {
             }
             // Links are counted by the driver; the others are for the log alone.
             Note::OrderEnded { .. }
+            | Note::Explained { .. }
             | Note::HedgeLate { .. }
             | Note::BookSynced { .. }
             | Note::Link { .. }

@@ -1,6 +1,7 @@
 //! Every file in `config/`, and files that must be refused.
 
 use evenkeel::config::{self, Mode, PRODUCTION_PHRASE};
+use evenkeel::inventory::LeastShown;
 
 fn file(name: &str) -> String {
     let path = format!("{}/config/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -242,6 +243,24 @@ fn naughty_files_are_refused_with_a_reason() {
         assert!(error.lines().nth(1).unwrap().trim().starts_with("t.toml:"), "{error}");
         assert!(!error.contains("CANARY"), "{error}");
     }
+}
+
+#[test]
+fn what_counts_as_presence_is_checked() {
+    let good = file("binance-testnet.toml");
+    for (from, to, words) in [
+        ("max_half_spread_bps = 10 #", "max_half_spread_bps = 0 #", "presence.max_half_spread_bps"),
+        ("min_quote = 100\n", "min_quote = -1\n", "presence.min_quote"),
+        ("min_quote = 100\n", "min_quote = 100\nmin_base = 1\n", "give one of them"),
+        ("snapshot_interval_ms = 10000", "snapshot_interval_ms = 1", "allowed is 100 to"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let error = refused(&good.replacen(from, to, 1));
+        assert!(error.contains(words) && error.contains("1 problem"), "{to}: {error}");
+    }
+    let by_base = good.replacen("min_quote = 100\n", "min_base = 0.5\n", 1);
+    let settings = config::parse(&by_base, "t.toml").unwrap().settings;
+    assert_eq!(settings.presence.least, LeastShown::Base("0.5".parse().unwrap()));
 }
 
 #[test]

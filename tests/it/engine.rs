@@ -10,7 +10,7 @@ use std::path::Path;
 
 use evenkeel::domain::*;
 use evenkeel::engine::*;
-use evenkeel::inventory::HedgeParams;
+use evenkeel::inventory::{HedgeParams, PresenceParams};
 use evenkeel::quoting;
 use evenkeel::risk::Limits;
 
@@ -96,6 +96,7 @@ pub fn params() -> Params {
             reconcile_interval: Span::from_s(3600),
             order_unknown_bound: Span::from_ms(3000),
         },
+        presence: PresenceParams::default(),
         shutdown: ShutdownParams { flatten: true, deadline: Span::from_s(10) },
         latch: None,
     }
@@ -219,6 +220,7 @@ impl Story {
             ),
             ["canceled_old"] => inbox.push(Event::Order(self.left_order())),
             ["pause"] => inbox.push(Event::Control(Control::Pause)),
+            ["explain"] => inbox.push(Event::Control(Control::Explain)),
             ["resume"] => inbox.push(Event::Control(Control::Resume)),
             ["kill"] => inbox.push(Event::Control(Control::Kill { flatten: false })),
             ["stop"] => inbox.push(Event::Control(Control::Stop)),
@@ -411,6 +413,7 @@ fn describe_note(note: &Note) -> Option<String> {
         Note::HedgeDone { took_ms, .. } => format!("hedged after {took_ms} ms"),
         Note::HedgeLate { since_ms, .. } => format!("hedge late: {since_ms} ms"),
         Note::GateBlocked { side, reason, .. } => format!("gate: {side} {}", reason.as_str()),
+        Note::Explained { text, .. } => format!("because {}", text.replace("; ", "\n<   ")),
         Note::Halted { text, .. } => format!("halted: {text}"),
         Note::ReconcileDiffers { text, .. } => format!("differs: {text}"),
         Note::FairSourceChanged { source, .. } => format!("quoted around: {source:?}"),
@@ -485,6 +488,11 @@ fn an_order_without_an_answer_is_not_forgotten() {
 #[test]
 fn hedges_that_fill_in_part_or_not_at_all() {
     check("hedge.txt");
+}
+
+#[test]
+fn a_question_is_answered_step_by_step_and_changes_nothing() {
+    check("explain.txt");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use evenkeel::domain::{
     Asset, BookUpdate, Fill, InstrumentId, Level, Liquidity, Money, Px, Qty, Side, Span, Trade, Ts,
 };
-use evenkeel::inventory::{Markout, Markouts};
+use evenkeel::inventory::Markouts;
 use evenkeel::market::{
     Book, Regression, TradeFlow, TradeFlowParams, Transitions, Vpin, depth_imbalance,
     effective_mid_ticks, fading_imbalance, imbalance_within, informed_quotes, level_flow,
@@ -199,23 +199,25 @@ fn markouts(case: &Case<'_>) {
     let expected = case.expected("horizons").as_array().unwrap();
     let fills = case.input("fills").as_array().unwrap();
     let all = followed(case, 0..fills.len());
-    for (average, row) in all.iter().zip(expected) {
-        assert_eq!(average.fills, fills.len() as u64);
-        case.close(average.half_ticks / (2.0 * TICKS), &row["qty_weighted_markout"]);
+    for (average, row) in all.averages().iter().zip(expected) {
+        assert_eq!(average.both.fills, fills.len() as u64);
+        case.close(average.both.half_ticks / (2.0 * TICKS), &row["qty_weighted_markout"]);
     }
     for index in 0..fills.len() {
         let alone = followed(case, index..index + 1);
-        for (average, row) in alone.iter().zip(expected) {
-            let of_side = average.sides[usize::from(number(&fills[index]["side"]) < 0.0)];
+        for (average, row) in alone.averages().iter().zip(expected) {
+            let bought = number(&fills[index]["side"]) > 0.0;
+            let of_side = if bought { average.bid } else { average.ask };
+            let side = if bought { Side::Buy } else { Side::Sell };
             let row = &row["fills"][index];
-            let markout = average.half_ticks / (2.0 * TICKS);
+            let markout = average.both.half_ticks / (2.0 * TICKS);
             case.close(markout, &row["markout"]);
-            case.close(average.bps, &row["markout_bps"]);
+            case.close(average.both.bps, &row["markout_bps"]);
             case.close(of_side.bps, &row["markout_bps"]);
             // The adverse move is measured against the mid that the fill met.
             let met = number(&fills[index]["px"])
                 + number(&row["spread_capture"]) * number(&fills[index]["side"]);
-            let adverse = -of_side.adverse_bps * 1e-4 * met;
+            let adverse = -alone.adverse(side, average.horizon).bps * 1e-4 * met;
             case.close(adverse, &row["adverse_move"]);
             case.close(markout - adverse, &row["spread_capture"]);
         }
@@ -223,7 +225,7 @@ fn markouts(case: &Case<'_>) {
 }
 
 /// What was measured of some of the fills, by horizon.
-fn followed(case: &Case<'_>, some: Range<usize>) -> Vec<Markout> {
+fn followed(case: &Case<'_>, some: Range<usize>) -> Markouts {
     let expected = case.expected("horizons").as_array().unwrap();
     let spans: Vec<Span> = expected.iter().map(|row| Span(at(&row["horizon"]).0)).collect();
     let mut markouts = Markouts::new(&spans);
@@ -243,7 +245,7 @@ fn followed(case: &Case<'_>, some: Range<usize>) -> Vec<Markout> {
     }
     // Horizons that end after the last mid take the last mid.
     markouts.mark(Ts::FAR, half_ticks(mids.last().unwrap()));
-    markouts.averages()
+    markouts
 }
 
 fn fill(index: usize, row: &Value) -> Fill {
