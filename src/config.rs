@@ -6,6 +6,7 @@
 //! directory.
 
 mod build;
+mod capital;
 mod exchange;
 mod hosts;
 mod params;
@@ -20,6 +21,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use build::PRODUCTION_PHRASE;
+pub use capital::Capital;
 pub use exchange::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource,
 };

@@ -54,6 +54,7 @@ pub(super) fn daemon(root: Table<'_>) -> Settings {
         reference: reference(root.table("reference")),
         hedge: hedge(root.table("hedge")),
         risk: risk(root.table("risk")),
+        capital: super::capital::capital(root.table("capital")),
         shutdown: shutdown(root.table("shutdown")),
         http: http(root.table("http"), environment.mode),
         log: log(root.table("log")),

@@ -62,6 +62,7 @@ impl Settings {
                 reconcile_interval: risk.reconcile_interval,
                 order_unknown_bound: risk.order_unknown_bound,
             },
+            capital: self.capital.params(),
             shutdown: engine::ShutdownParams {
                 flatten: self.shutdown.flatten,
                 deadline: self.shutdown.deadline,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::domain::{Bps, Money, Prefix, Span};
 
+use super::capital::Capital;
 use super::secrets::{KeySource, SecretSource};
 
 /// Which kind of money is at stake. Each mode reaches its own hosts only.
@@ -352,6 +353,8 @@ pub struct Settings {
     pub hedge: Hedge,
     /// `[risk]`.
     pub risk: Risk,
+    /// `[capital]`.
+    pub capital: Capital,
     /// `[shutdown]`.
     pub shutdown: Shutdown,
     /// `[http]`.

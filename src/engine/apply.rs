@@ -45,7 +45,7 @@ impl Engine {
                 self.desks[trade.instrument.index()].observe_trade(trade, self.now);
             }
             Event::Mark(mark) => {
-                self.desks[mark.instrument.index()].mark = Some(*mark);
+                self.desks[mark.instrument.index()].observe_mark(mark);
                 self.marked_at[mark.instrument.index()] = self.now;
             }
             Event::Funding { instrument, venue, amount, .. } => {
@@ -204,6 +204,7 @@ impl Engine {
             order.on_fill(fill.qty, now);
             self.after_order_news(id, order_id, out);
         }
+        self.capital.reckon_now();
         self.count_fill(fill, purpose);
         let desk = &self.desks[id.index()];
         self.agenda.set_profit(id, desk.profit_quote());

@@ -8,6 +8,7 @@
 mod account;
 mod agenda;
 mod apply;
+mod capital;
 mod desk;
 mod hedging;
 mod lifecycle;
@@ -20,6 +21,7 @@ mod view;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
+pub use capital::{CapitalParams, CapitalView, HoldingView, StressView};
 pub use desk::Tally;
 pub use params::{
     InstrumentParams, MarketParams, Mission, Pace, Params, ReferenceParams, RiskParams, Role,
@@ -37,6 +39,7 @@ use crate::market::{CorrelationParams, Correlations};
 use crate::orders::Store;
 use crate::risk::Breaker;
 use agenda::Agenda;
+use capital::Capital;
 use desk::Desk;
 use hedging::Group;
 use lifecycle::Halt;
@@ -115,6 +118,7 @@ pub struct Engine {
     desks: Vec<Desk>,
     groups: Vec<Group>,
     correlations: Correlations,
+    capital: Capital,
     agenda: Agenda,
     marked_at: Vec<Ts>,
     orders: Store,
@@ -143,6 +147,7 @@ impl Engine {
         let agenda = Agenda::new(desks.iter().map(Desk::is_quoted).collect());
         let groups = desks.iter().map(|_| Group::new(params.hedge)).collect();
         let correlations = Correlations::new(desks.len(), CorrelationParams::default());
+        let capital = Capital::new(params.capital, desks.len());
         let venues = params
             .venues
             .iter()
@@ -169,6 +174,7 @@ impl Engine {
             desks,
             groups,
             correlations,
+            capital,
             agenda,
             marked_at: vec![Ts(0); params.instruments.len()],
             orders: Store::new(params.instruments.len()),
@@ -198,6 +204,7 @@ impl Engine {
             self.apply(event, out);
         }
         self.check_identity(out);
+        self.reckon_capital(out);
         self.live(out);
         self.tend_orders(out);
         self.hedge(out);

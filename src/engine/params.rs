@@ -1,5 +1,6 @@
 //! Everything the engine is told before it starts.
 
+use super::capital::CapitalParams;
 use crate::domain::{HaltCause, Money, Span, VenueId};
 use crate::inventory::HedgeParams;
 use crate::quoting;
@@ -148,6 +149,8 @@ pub struct Params {
     pub hedge: Option<HedgeParams>,
     /// Limits over time.
     pub risk: RiskParams,
+    /// What capital at risk is reckoned with.
+    pub capital: CapitalParams,
     /// How to stop.
     pub shutdown: ShutdownParams,
     /// A latched halt of an earlier run.

@@ -3,12 +3,14 @@
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
+use super::capital::CapitalView;
 use super::desk::Desk;
 use super::{Counts, Ending, Engine, Tally};
 use crate::domain::{
-    BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
+    BudgetUsage, HaltCause, Instrument, InstrumentId, InstrumentKind, Money, Purpose, Reason, Side,
+    State, Ts,
 };
-use crate::inventory::{Markout, Parts};
+use crate::inventory::{Markout, Parts, carry};
 use crate::orders::{Order, Phase, Request};
 use crate::quoting::QuoteNumbers;
 
@@ -31,6 +33,8 @@ pub struct Status {
     pub instruments: Vec<InstrumentView>,
     /// Exposure by base asset.
     pub exposure: Vec<GroupView>,
+    /// Money that inventory puts at risk.
+    pub capital: CapitalView,
     /// Orders that are not closed.
     pub orders: Vec<OrderView>,
     /// The session so far.
@@ -149,8 +153,25 @@ pub struct InstrumentView {
     pub mark_price: Option<Money>,
     /// Funding rate of the running interval, ratio.
     pub funding_rate: Option<Money>,
+    /// Funding and basis; `None` without a mark price.
+    pub carry: Option<CarryView>,
     /// The numbers behind the quotes now.
     pub quote: Option<QuoteNumbers>,
+}
+
+/// What holding a perpetual costs or earns.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CarryView {
+    /// Cash expected at the next settlement, quote; below zero when we pay.
+    pub expected_funding_quote: Money,
+    /// When that is, milliseconds from now.
+    pub settles_in_ms: i64,
+    /// What a base unit held earns until then, spread over the interval, quote per day.
+    pub drift_quote_per_day: f64,
+    /// The funding rate over a year, ratio.
+    pub funding_annualised: f64,
+    /// Mid above the mid of a spot instrument of the same base, basis points; `None` without one.
+    pub basis_bps: Option<f64>,
 }
 
 /// Exposure of one base asset over all venues.
@@ -229,6 +250,7 @@ impl Engine {
             venues: self.venues.iter().map(|venue| venue_view(venue, now)).collect(),
             instruments: self.desks.iter().map(|desk| self.instrument_view(desk, now)).collect(),
             exposure: self.group_views(now),
+            capital: self.capital.view().clone(),
             orders: self.orders.all().filter_map(|order| self.order_view(order, now)).collect(),
             session: self.summary(now),
         }
@@ -318,8 +340,35 @@ impl Engine {
             taker_fee: desk.fees.map(|(_, taker)| taker),
             mark_price: desk.mark.as_ref().map(|mark| mark.mark_price),
             funding_rate: desk.mark.as_ref().map(|mark| mark.funding_rate),
+            carry: self.carry_view(desk),
             quote: desk.numbers,
         }
+    }
+
+    fn carry_view(&self, desk: &Desk) -> Option<CarryView> {
+        let mark = desk.mark.as_ref()?;
+        let is_spot = |listed: &Instrument| listed.kind == InstrumentKind::Spot;
+        if desk.listed.as_ref().is_none_or(is_spot) {
+            return None;
+        }
+        let interval_s = desk.funding_interval.seconds();
+        let rate = mark.funding_rate.to_f64()?;
+        let members = self.groups[desk.group].members.iter().map(|id| &self.desks[id.index()]);
+        let spot = members
+            .filter(|other| other.listed.as_ref().is_some_and(is_spot))
+            .find_map(Desk::mid_f64);
+        Some(CarryView {
+            expected_funding_quote: carry::funding_cash(
+                desk.held_base,
+                mark.mark_price,
+                mark.funding_rate,
+            ),
+            settles_in_ms: mark.next_funding.since(self.now).ms(),
+            drift_quote_per_day: 86_400.0
+                * carry::drift_quote_per_s(mark.mark_price.to_f64()?, rate, interval_s),
+            funding_annualised: carry::annualised(rate, interval_s),
+            basis_bps: spot.zip(desk.mid_f64()).and_then(|(s, p)| carry::basis_bps(s, p)),
+        })
     }
 
     fn group_views(&self, now: Ts) -> Vec<GroupView> {

@@ -10,8 +10,10 @@
 //! - Beta: a Kalman filter on y = β·x + noise with β a random walk. Its noise is what the
 //!   covariances leave unexplained.
 //!
-//! Memory is fixed at the start: at most 24·n² + 64·n bytes for n instruments. A sample costs
+//! Memory is bounded at the start: 28·n² + 4,200·n bytes for n instruments. A sample costs
 //! O(n²), once per interval; an observation between samples costs nothing that depends on n.
+
+use std::collections::VecDeque;
 
 use crate::domain::{InstrumentId, Span, Ts};
 
@@ -132,9 +134,13 @@ pub struct Correlations {
     products: Vec<WeightedProduct>,
     /// `betas[of · n + to]`.
     betas: Vec<BetaFilter>,
+    /// Past moves of all instruments, bps per √s, NaN where there was none; sample by sample.
+    past: VecDeque<Vec<f64>>,
     sampled_at: Option<Ts>,
 }
 
+/// Past samples that are kept.
+pub const PAST_MOVES: usize = 512;
 /// Samples farther apart than this many intervals are not joined by a move.
 const LONGEST_GAP: i64 = 4;
 /// Share of the variance that counts as noise at least, so that a filter never stops learning.
@@ -150,6 +156,7 @@ impl Correlations {
             tracks: (0..count).map(|group| Track { group, ..Track::default() }).collect(),
             products: vec![WeightedProduct::default(); count * (count + 1) / 2],
             betas: vec![unknown; count * count],
+            past: VecDeque::new(),
             sampled_at: None,
         }
     }
@@ -189,6 +196,7 @@ impl Correlations {
             track.sampled = log;
         }
         if let Some(dt_s) = dt_s {
+            self.remember(dt_s);
             let keep = (-dt_s / self.params.half_life.seconds()).exp2();
             for i in 0..self.tracks.len() {
                 let Some(x) = self.tracks[i].change else { continue };
@@ -203,6 +211,21 @@ impl Correlations {
                 }
             }
         }
+    }
+
+    fn remember(&mut self, dt_s: f64) {
+        let full = self.past.len() >= PAST_MOVES;
+        let mut row = if full { self.past.pop_front().unwrap_or_default() } else { Vec::new() };
+        row.clear();
+        let moves = self.tracks.iter().map(|track| track.change.unwrap_or(f64::NAN));
+        row.extend(moves.map(|change| change / dt_s.sqrt()));
+        self.past.push_back(row);
+    }
+
+    /// Moves of all instruments in each of the last [`PAST_MOVES`] samples, bps per √s, by
+    /// instrument; NaN where there was none.
+    pub fn past_moves(&self) -> impl Iterator<Item = &[f64]> {
+        self.past.iter().map(Vec::as_slice)
     }
 
     /// The most that a move counts for, bps; `None` while there is nothing to hold it against.

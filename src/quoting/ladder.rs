@@ -93,7 +93,8 @@ fn level_qty(
     let lots = |base: f64| (base / instrument.lot_f64() + 1e-6).floor() as i64;
     let configured = level.size.base(numbers.fair);
     let full = lots(configured).min(instrument.max_qty.0);
-    let shrunk = lots(configured * (1.0 - params.size_skew * adding)).min(full);
+    let pressed = (numbers.risk_pressure * side.sign() as f64).clamp(0.0, 1.0);
+    let shrunk = lots(configured * (1.0 - params.size_skew * adding) * (1.0 - pressed)).min(full);
     let least = instrument.least_qty(px).0.max(1);
     if least > full {
         return Err(Reason::BelowMinimum);

@@ -12,6 +12,8 @@
 //! | `filled` | info | |
 //! | `hedge_started`, `hedge_done` | info | |
 //! | `hedge_late` | error | yes |
+//! | `capital` | debug | |
+//! | `capital_stage` | info, warn at the limit | |
 //! | `book_synced` | info | yes |
 //! | `book_lost` | warn | yes |
 //! | `link_up` | info | |
@@ -26,7 +28,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty, VenueId};
+use crate::domain::{
+    CapitalStage, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty, VenueId,
+};
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
 #[derive(Clone, Debug, Default)]
@@ -231,6 +235,7 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 .with("exposure_base", exposure)
                 .with("took_ms", *took_ms)
         }
+        Note::Capital { .. } => capital(note)?,
         Note::HedgeLate { base, exposure_base, since_ms } => {
             let exposure = amount(*exposure_base);
             let words = format!("{base}: not hedged for {since_ms} ms, exposure {exposure}");
@@ -270,6 +275,39 @@ fn quoted(note: &Note, names: &Names) -> Option<Line> {
         .with("skew_bps", *skew_bps)
         .with("volatility_bps_sqrt_s", *volatility_bps_sqrt_s)
         .with("inventory_base", amount(*inventory_base));
+    Some(line)
+}
+
+fn capital(note: &Note) -> Option<Line> {
+    let Note::Capital {
+        from,
+        to,
+        at_risk_quote,
+        limit_quote,
+        var_quote,
+        exit_cost_quote,
+        pressure,
+    } = note
+    else {
+        return None;
+    };
+    let show = |value: &Option<f64>, none: &str| value.map_or_else(|| none.to_owned(), amount);
+    let (level, event) = match (from == to, to) {
+        (true, _) => (NoteLevel::Debug, "capital"),
+        (false, CapitalStage::AtLimit) => (NoteLevel::Warn, "capital_stage"),
+        (false, _) => (NoteLevel::Info, "capital_stage"),
+    };
+    let at_risk = show(at_risk_quote, "unknown, a book is too thin to leave through");
+    let words = format!("capital at risk {at_risk}, limit {}", show(limit_quote, "none"));
+    let value = |value: &Option<f64>| value.map_or(Value::Null, |value| amount(value).into());
+    let line = Line::new(level, event, words)
+        .word("from", from)
+        .word("to", to)
+        .with("at_risk_quote", value(at_risk_quote))
+        .with("limit_quote", value(limit_quote))
+        .with("var_quote", amount(*var_quote))
+        .with("exit_cost_quote", value(exit_cost_quote))
+        .with("pressure", *pressure);
     Some(line)
 }
 
@@ -379,6 +417,7 @@ fn daemon(note: &Note) -> Line {
         | Note::HedgeStarted { .. }
         | Note::HedgeDone { .. }
         | Note::HedgeLate { .. }
+        | Note::Capital { .. }
         | Note::BookSynced { .. }
         | Note::BookLost { .. }
         | Note::Link { .. }
@@ -434,6 +473,15 @@ mod tests {
             volatility_bps_sqrt_s: 1.0,
             inventory_base: 0.0,
         };
+        let capital = |from, to| Note::Capital {
+            from,
+            to,
+            at_risk_quote: None,
+            limit_quote: Some(1.0),
+            var_quote: 0.5,
+            exit_cost_quote: None,
+            pressure: 1.0,
+        };
         let (from, to, why) = (State::Warming, State::Quoting, text.clone());
         let link = LinkKind::User;
         let exposure_base = 0.5;
@@ -453,6 +501,8 @@ mod tests {
             (Note::HedgeStarted { instrument, side, qty, exposure_base }, "hedge_started"),
             (Note::HedgeDone { base: base.clone(), exposure_base, took_ms: 5 }, "hedge_done"),
             (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
+            (capital(CapitalStage::Free, CapitalStage::Free), "capital"),
+            (capital(CapitalStage::Pressing, CapitalStage::AtLimit), "capital_stage"),
             (Note::BookSynced { instrument }, "book_synced"),
             (Note::BookLost { instrument, why: BookLoss::Gap }, "book_lost"),
             (Note::Link { venue, link, up: true, text: String::new() }, "link_up"),

@@ -93,6 +93,7 @@ pub fn params() -> Params {
             reconcile_interval: Span::from_s(3600),
             order_unknown_bound: Span::from_ms(3000),
         },
+        capital: CapitalParams::default(),
         shutdown: ShutdownParams { flatten: true, deadline: Span::from_s(10) },
         latch: None,
     }
