@@ -85,6 +85,24 @@ fn naughty_files_are_refused_with_a_reason() {
         ("half_spread_bps = 15", "half_spread_bps = -1", &["is -1; allowed is 0 to 5000"]),
         ("half_spread_bps = 15", "half_spread_bps = 500", &["between min_half_spread_bps = 10"]),
         ("half_spread_bps = 15", "half_spread_bps = 1\nhalf_spread_bps = 2", &["duplicate key"]),
+        (
+            "[shutdown]",
+            "[capital]\nmax_capital_at_risk_quote = 0\n[shutdown]",
+            &["capital.max_capital_at_risk_quote", "is 0; allowed is"],
+        ),
+        (
+            "[shutdown]",
+            "[capital]\nconfidence = 1.0\n[shutdown]",
+            &["capital.confidence", "allowed is 0.9 to 0.9999"],
+        ),
+        ("[shutdown]", "[capital]\nhorizon_s = 0\n[shutdown]", &["capital.horizon_s"]),
+        (
+            "[shutdown]",
+            "[capital]\nliquidation_quote_per_s = 0\n[shutdown]",
+            &["capital.liquidation_quote_per_s"],
+        ),
+        ("[shutdown]", "[capital]\nstress_depth = nan\n[shutdown]", &["capital.stress_depth"]),
+        ("[shutdown]", "[capital]\nlimit = 5\n[shutdown]", &["capital.limit"]),
         ("recv_window_ms = 5000", "recv_window_ms = 60001", &["allowed is 1 to 60000"]),
         ("recv_window_ms = 5000", "recv_window_ms = 1e3", &["must be a whole number"]),
         (

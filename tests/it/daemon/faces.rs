@@ -15,7 +15,10 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
     let mut daemon = home.start();
     daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
     for (command, words) in [
-        ("status", &["QUOTING", "spot", "BTCUSDT", "usdm", "net", "result"][..]),
+        (
+            "status",
+            &["QUOTING", "spot", "BTCUSDT", "usdm", "net", "capital", "stress", "result"][..],
+        ),
         ("orders", &["price", "BTCUSDT"][..]),
         ("positions", &["held", "BTCUSDT"][..]),
         ("ledger", &["fees", "maker_volume_quote", "result"][..]),
@@ -30,6 +33,14 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
         assert_eq!(code, 0, "{command}: {err}");
         serde_json::from_str::<Value>(&json).unwrap_or_else(|e| panic!("{command}: {e}\n{json}"));
     }
+    let status = daemon.until("capital at risk", |status| {
+        status["capital"]["at_risk_quote"].as_f64() > Some(0.0)
+            && status["capital"]["holdings"][0]["delta_quote"].is_number()
+    });
+    let capital = &status["capital"];
+    assert_eq!(capital["limit_quote"], 40.0, "{capital:#}");
+    assert!(capital["stress"]["thin_exit_cost_quote"].is_number(), "{capital:#}");
+    assert!(status["instruments"][1]["carry"]["basis_bps"].is_number(), "{status:#}");
     let (_, text, _) = home.command(&["status"]);
     assert!(text.lines().count() <= 25, "status is too long:\n{text}");
     assert_eq!(daemon.stop().0, 0);
