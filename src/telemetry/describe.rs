@@ -443,6 +443,18 @@ mod tests {
         State,
     };
 
+    fn capital(from: CapitalStage, to: CapitalStage) -> Note {
+        Note::Capital {
+            from,
+            to,
+            at_risk_quote: None,
+            limit_quote: Some(1.0),
+            var_quote: 0.5,
+            exit_cost_quote: None,
+            pressure: 1.0,
+        }
+    }
+
     /// One of each, with its event name.
     fn all() -> Vec<(Note, &'static str)> {
         let (instrument, venue, side) = (InstrumentId(0), VenueId(0), Side::Buy);
@@ -472,15 +484,6 @@ mod tests {
             skew_bps: 0.0,
             volatility_bps_sqrt_s: 1.0,
             inventory_base: 0.0,
-        };
-        let capital = |from, to| Note::Capital {
-            from,
-            to,
-            at_risk_quote: None,
-            limit_quote: Some(1.0),
-            var_quote: 0.5,
-            exit_cost_quote: None,
-            pressure: 1.0,
         };
         let (from, to, why) = (State::Warming, State::Quoting, text.clone());
         let link = LinkKind::User;

@@ -229,25 +229,7 @@ impl Metrics {
             }
             Note::HedgeStarted { instrument: id, .. } => inc(&self.hedges, &vec![instrument(*id)]),
             Note::HedgeDone { took_ms, .. } => self.hedge_seconds.observe(*took_ms as f64 * 1e-3),
-            Note::Capital {
-                at_risk_quote,
-                limit_quote,
-                var_quote,
-                exit_cost_quote,
-                pressure,
-                ..
-            } => {
-                let set = |level: &Level, value: f64| {
-                    level.get_or_create(&Vec::new()).set(value);
-                };
-                set(&self.capital_at_risk, at_risk_quote.unwrap_or(f64::INFINITY));
-                if let Some(limit) = limit_quote {
-                    set(&self.capital_limit, *limit);
-                }
-                set(&self.capital_var, *var_quote);
-                set(&self.capital_exit_cost, exit_cost_quote.unwrap_or(f64::INFINITY));
-                set(&self.capital_pressure, *pressure);
-            }
+            Note::Capital { .. } => self.capital(note),
             Note::BookLost { instrument: id, why } => {
                 inc(&self.books_lost, &vec![instrument(*id), ("why", word(why))]);
             }
@@ -268,6 +250,25 @@ impl Metrics {
             | Note::TargetTaken { .. }
             | Note::Latch { .. } => {}
         }
+    }
+
+    fn capital(&self, note: &Note) {
+        let Note::Capital {
+            at_risk_quote, limit_quote, var_quote, exit_cost_quote, pressure, ..
+        } = note
+        else {
+            return;
+        };
+        let set = |level: &Level, value: f64| {
+            level.get_or_create(&Vec::new()).set(value);
+        };
+        set(&self.capital_at_risk, at_risk_quote.unwrap_or(f64::INFINITY));
+        if let Some(limit) = limit_quote {
+            set(&self.capital_limit, *limit);
+        }
+        set(&self.capital_var, *var_quote);
+        set(&self.capital_exit_cost, exit_cost_quote.unwrap_or(f64::INFINITY));
+        set(&self.capital_pressure, *pressure);
     }
 
     fn state(&self, from: State, to: State) {
