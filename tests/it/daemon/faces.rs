@@ -37,6 +37,8 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
         status["capital"]["at_risk_quote"].as_f64() > Some(0.0)
             && status["capital"]["holdings"][0]["delta_quote"].is_number()
     });
+    let (_, metrics) = get(home.address().unwrap(), "/metrics").unwrap();
+    assert!(metrics.contains("evenkeel_capital_at_risk_quote"), "{metrics}");
     let capital = &status["capital"];
     assert_eq!(capital["limit_quote"], 40.0, "{capital:#}");
     assert!(capital["stress"]["thin_exit_cost_quote"].is_number(), "{capital:#}");
