@@ -28,7 +28,8 @@ pub use params::{
     ShutdownParams, VenueParams,
 };
 pub use view::{
-    GroupView, InstrumentView, LevelView, OrderView, SideView, Status, Summary, VenueView,
+    CarryView, GroupView, InstrumentView, LevelView, OrderView, PairView, SideView, Status,
+    Summary, VenueView,
 };
 
 use crate::domain::{

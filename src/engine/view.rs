@@ -35,6 +35,8 @@ pub struct Status {
     pub exposure: Vec<GroupView>,
     /// Money that inventory puts at risk.
     pub capital: CapitalView,
+    /// How prices move together, pair by pair, as far as anything was sampled; 200 pairs at most.
+    pub correlations: Vec<PairView>,
     /// Orders that are not closed.
     pub orders: Vec<OrderView>,
     /// The session so far.
@@ -159,6 +161,23 @@ pub struct InstrumentView {
     pub quote: Option<QuoteNumbers>,
 }
 
+/// How the prices of two instruments move together.
+#[derive(Clone, Debug, Serialize)]
+pub struct PairView {
+    /// The first, `venue:SYMBOL`.
+    pub of: String,
+    /// The second.
+    pub to: String,
+    /// Correlation, −1 to 1; the prior until it is measured.
+    pub correlation: f64,
+    /// How far the first moves when the second moves by one.
+    pub beta: f64,
+    /// Joint samples.
+    pub samples: u32,
+    /// Measured on enough of them.
+    pub trusted: bool,
+}
+
 /// What holding a perpetual costs or earns.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct CarryView {
@@ -251,6 +270,7 @@ impl Engine {
             instruments: self.desks.iter().map(|desk| self.instrument_view(desk, now)).collect(),
             exposure: self.group_views(now),
             capital: self.capital.view().clone(),
+            correlations: self.pair_views(),
             orders: self.orders.all().filter_map(|order| self.order_view(order, now)).collect(),
             session: self.summary(now),
         }
@@ -343,6 +363,30 @@ impl Engine {
             carry: self.carry_view(desk),
             quote: desk.numbers,
         }
+    }
+
+    fn pair_views(&self) -> Vec<PairView> {
+        let name = |desk: &Desk| {
+            format!("{}:{}", self.venues[desk.venue.index()].name, desk.params.symbol)
+        };
+        let pairs = self
+            .desks
+            .iter()
+            .enumerate()
+            .flat_map(|(at, one)| self.desks[at + 1..].iter().map(move |other| (one, other)));
+        pairs
+            .map(|(one, other)| (one, other, self.correlations.correlation(one.id, other.id)))
+            .filter(|(_, _, estimate)| estimate.samples > 0)
+            .map(|(one, other, estimate)| PairView {
+                of: name(one),
+                to: name(other),
+                correlation: estimate.value,
+                beta: self.correlations.beta(one.id, other.id).value,
+                samples: estimate.samples,
+                trusted: estimate.trusted,
+            })
+            .take(200)
+            .collect()
     }
 
     fn carry_view(&self, desk: &Desk) -> Option<CarryView> {
