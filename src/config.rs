@@ -7,6 +7,7 @@
 
 mod alerts;
 mod build;
+mod capital;
 mod exchange;
 mod fair;
 mod hosts;
@@ -25,6 +26,7 @@ use toml::de::DeTable;
 
 pub use alerts::{AlertForm, Alerts};
 pub use build::PRODUCTION_PHRASE;
+pub use capital::Capital;
 pub use exchange::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource,
 };

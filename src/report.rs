@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Money, Span, State, Ts};
+use crate::domain::{Instrument, Money, Span, State, Ts};
 use crate::engine::{Ending, InstrumentView, Status};
 use crate::inventory::{Markout, MarkoutMean, Parts, PresenceView};
 
@@ -32,6 +32,8 @@ pub struct SessionReport {
     pub profit: Profit,
     /// Hedges and flattening.
     pub hedges: HedgeReport,
+    /// Most capital at risk, liquidation-adjusted value at risk.
+    pub max_capital_at_risk_quote: Money,
     /// New orders, amends and cancels sent, over fills; `None` without a fill.
     pub order_to_trade_ratio: Option<f64>,
 }
@@ -177,6 +179,8 @@ impl SessionReport {
                 volume_quote: session.counts.hedge_volume_quote,
                 longest: Span::from_ms(session.counts.longest_hedge_ms),
             },
+            max_capital_at_risk_quote: Instrument::money(engine.capital.max_at_risk_quote)
+                .round_dp(8),
             order_to_trade_ratio: (fills > 0).then(|| sent as f64 / fills as f64),
         })
     }
@@ -238,6 +242,7 @@ impl fmt::Display for SessionReport {
             show(volume_quote),
             longest.ms()
         )?;
+        writeln!(f, "  capital at risk, most {}", show(&self.max_capital_at_risk_quote))?;
         match self.order_to_trade_ratio {
             Some(ratio) => writeln!(f, "  messages per fill (order-to-trade ratio) {ratio:.1}"),
             None => writeln!(f, "  messages per fill (order-to-trade ratio): no fill"),
@@ -383,6 +388,7 @@ mod tests {
                 volume_quote: money("900"),
                 longest: Span::from_ms(120),
             },
+            max_capital_at_risk_quote: money("42.5"),
             order_to_trade_ratio: Some(12.5),
         }
     }

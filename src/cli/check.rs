@@ -185,6 +185,7 @@ fn row(
             intensity_a_per_s: a,
             intensity_k_per_bps: k,
             drift_bps_per_s: 0.0,
+            risk_pressure: 0.0,
             inventory_base: from_target.to_f64().unwrap_or(f64::NAN),
             inventory_limit_base: instrument.inventory_limit_base.to_f64().unwrap_or(f64::NAN),
             maker_fee_bps: 0.0,

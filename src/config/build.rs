@@ -58,6 +58,7 @@ pub(super) fn daemon(root: Table<'_>) -> Settings {
         hedge: hedge(root.table("hedge")),
         risk: risk(root.table("risk")),
         presence: super::presence::presence(root.table("presence")),
+        capital: super::capital::capital(root.table("capital")),
         shutdown: shutdown(root.table("shutdown")),
         http: http(root.table("http"), environment.mode),
         log: log(root.table("log")),

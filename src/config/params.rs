@@ -66,6 +66,7 @@ impl Settings {
                 order_unknown_bound: risk.order_unknown_bound,
             },
             presence: self.presence,
+            capital: self.capital.params(),
             shutdown: engine::ShutdownParams {
                 flatten: self.shutdown.flatten,
                 deadline: self.shutdown.deadline,

@@ -11,6 +11,7 @@ use crate::domain::{Bps, Money, Prefix, Span};
 use crate::engine::SignalUse;
 
 use super::alerts::Alerts;
+use super::capital::Capital;
 use super::fair::{Estimators, Fair};
 use super::secrets::{KeySource, SecretSource};
 
@@ -366,6 +367,8 @@ pub struct Settings {
     pub risk: Risk,
     /// `[presence]`.
     pub presence: crate::inventory::PresenceParams,
+    /// `[capital]`.
+    pub capital: Capital,
     /// `[shutdown]`.
     pub shutdown: Shutdown,
     /// `[http]`.

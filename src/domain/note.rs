@@ -61,6 +61,19 @@ impl fmt::Display for State {
     }
 }
 
+/// How near capital at risk is to its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CapitalStage {
+    /// Far from it, or there is none.
+    #[default]
+    Free,
+    /// Near: sizes that add risk shrink and skew grows.
+    Pressing,
+    /// Reached, and not yet well below it again: only reducing orders.
+    AtLimit,
+}
+
 /// Why the daemon halted. Every cause but a fault of the run itself is latched: it survives a
 /// restart and ends only by `resume`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -405,6 +418,23 @@ pub enum Note {
         exposure_base: f64,
         /// Time from the trigger, milliseconds.
         since_ms: i64,
+    },
+    /// Capital at risk, when it has changed or come nearer to its limit or farther from it.
+    Capital {
+        /// How near it was.
+        from: CapitalStage,
+        /// How near it is.
+        to: CapitalStage,
+        /// Liquidation-adjusted value at risk, quote; `None`: a book is too thin to leave through.
+        at_risk_quote: Option<f64>,
+        /// Its limit, quote, if there is one.
+        limit_quote: Option<f64>,
+        /// Market value at risk over the horizon, quote.
+        var_quote: f64,
+        /// What leaving through the books costs now, quote; `None`: they do not take it all.
+        exit_cost_quote: Option<f64>,
+        /// 0 without pressure to 1 at the limit.
+        pressure: f64,
     },
     /// A book is proven.
     BookSynced {

@@ -45,7 +45,7 @@ impl Engine {
                 self.desks[trade.instrument.index()].observe_trade(trade, self.now);
             }
             Event::Mark(mark) => {
-                self.desks[mark.instrument.index()].mark = Some(*mark);
+                self.desks[mark.instrument.index()].observe_mark(mark);
                 self.marked_at[mark.instrument.index()] = self.now;
             }
             Event::Funding { instrument, venue, amount, .. } => {
@@ -106,6 +106,9 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         desk.observe_book(now);
         desk.pace.observe(now);
+        if let Some(mid) = desk.mid_f64() {
+            self.correlations.observe(id, now, mid);
+        }
         self.observe_signals(id);
         self.agenda.quote_now(id);
         let desk = &self.desks[id.index()];
@@ -207,6 +210,7 @@ impl Engine {
             order.on_fill(fill.qty, now);
             self.after_order_news(id, order_id, out);
         }
+        self.capital.reckon_now();
         self.count_fill(fill, purpose);
         let desk = &self.desks[id.index()];
         self.agenda.set_profit(id, desk.profit_quote());

@@ -19,6 +19,9 @@ use crate::quoting::{Explanation, QuoteNumbers};
 const MARKOUT_HORIZONS: [Span; 5] =
     [Span::from_ms(100), Span::from_s(1), Span::from_s(5), Span::from_s(30), Span::from_s(60)];
 
+/// Time between two fundings until the venue has announced two: what is usual.
+const FUNDING_INTERVAL: Span = Span::from_s(8 * 3600);
+
 /// One instrument on one venue.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
@@ -40,6 +43,8 @@ pub(super) struct Desk {
     pub(super) flow: TradeFlow,
     pub(super) signals: Signals,
     pub(super) mark: Option<Mark>,
+    /// Time between two fundings, as far as two have been announced.
+    pub(super) funding_interval: Span,
     /// When the last public trade arrived.
     pub(super) traded_at: Ts,
     /// The holding that counts as flat, in base, once it is known.
@@ -139,6 +144,7 @@ impl Desk {
             flow: TradeFlow::new(TradeFlowParams::default()),
             signals: Signals::new(params.signals.measured),
             mark: None,
+            funding_interval: FUNDING_INTERVAL,
             traded_at: Ts(0),
             held_base: Money::ZERO,
             filled_at: Ts(0),
@@ -244,6 +250,19 @@ impl Desk {
             self.attribution.mark(now, touch.mid_half_ticks());
         }
         self.markouts.mark(now, touch.mid_half_ticks());
+    }
+
+    pub(super) fn observe_mark(&mut self, mark: &Mark) {
+        if let Some(before) = &self.mark
+            && mark.next_funding > before.next_funding
+        {
+            let apart = mark.next_funding.since(before.next_funding);
+            // Anything else is no schedule: a venue that did not know, or an outage.
+            if (Span::from_s(3600)..=FUNDING_INTERVAL).contains(&apart) {
+                self.funding_interval = apart;
+            }
+        }
+        self.mark = Some(*mark);
     }
 
     pub(super) fn observe_trade(&mut self, trade: &Trade, now: Ts) {

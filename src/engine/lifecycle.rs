@@ -106,7 +106,9 @@ impl Engine {
         let pressing = self.pressing_reason();
         match (self.state, pressing) {
             (State::Quoting, Some(why)) => self.enter(State::Reducing, &why, out),
-            (State::Reducing, None) => self.enter(State::Quoting, "exposure within limits", out),
+            (State::Reducing, None) => {
+                self.enter(State::Quoting, "exposure and capital at risk within limits", out)
+            }
             _ => {}
         }
     }
@@ -117,7 +119,7 @@ impl Engine {
             return Some(text.clone());
         }
         if self.agenda.late_groups == 0 {
-            return None;
+            return self.capital.pressing_reason();
         }
         self.groups.iter().find_map(|group| {
             let since = group.plan.since.filter(|_| group.plan.late)?;

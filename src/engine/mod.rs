@@ -8,6 +8,7 @@
 mod account;
 mod agenda;
 mod apply;
+mod capital;
 mod desk;
 mod explain;
 mod fair;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
+pub use capital::{CapitalParams, CapitalView, HoldingView, StressView};
 pub use desk::Tally;
 pub use explain::{ExplainedSide, ExplanationView, Explanations};
 pub use fair::FairView;
@@ -33,17 +35,19 @@ pub use params::{
     ReferenceParams, RiskParams, Role, ShutdownParams, SignalUse, VenueParams,
 };
 pub use view::{
-    GroupView, InstrumentView, LevelView, OrderView, SideView, Status, Summary, VenueView,
+    CarryView, GroupView, InstrumentView, LevelView, OrderView, PairView, SideView, Status,
+    Summary, VenueView,
 };
 
 use crate::domain::{
     Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Px, Qty,
     Side, Span, State, Ts, VenueId,
 };
-use crate::market::SlowVolatility;
+use crate::market::{CorrelationParams, Correlations, SlowVolatility};
 use crate::orders::Store;
 use crate::risk::Breaker;
 use agenda::Agenda;
+use capital::Capital;
 use desk::Desk;
 use hedging::Group;
 use lifecycle::Halt;
@@ -121,6 +125,8 @@ pub struct Engine {
     venues: Vec<Venue>,
     desks: Vec<Desk>,
     groups: Vec<Group>,
+    correlations: Correlations,
+    capital: Capital,
     agenda: Agenda,
     marked_at: Vec<Ts>,
     orders: Store,
@@ -156,6 +162,8 @@ impl Engine {
             .collect();
         let agenda = Agenda::new(desks.iter().map(Desk::is_quoted).collect());
         let groups = desks.iter().map(|_| Group::new(params.hedge, params.fair.fusion)).collect();
+        let correlations = Correlations::new(desks.len(), CorrelationParams::default());
+        let capital = Capital::new(params.capital, desks.len());
         let venues = params
             .venues
             .iter()
@@ -181,6 +189,8 @@ impl Engine {
             venues,
             desks,
             groups,
+            correlations,
+            capital,
             agenda,
             marked_at: vec![Ts(0); params.instruments.len()],
             orders: Store::new(params.instruments.len()),
@@ -215,6 +225,7 @@ impl Engine {
             self.apply(event, out);
         }
         self.check_identity(out);
+        self.reckon_capital(out);
         self.live(out);
         self.tend_orders(out);
         self.hedge(out);

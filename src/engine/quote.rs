@@ -176,6 +176,7 @@ impl Engine {
             intensity_a_per_s: intensity.a_per_s,
             intensity_k_per_bps: intensity.k_per_bps,
             drift_bps_per_s: 0.0,
+            risk_pressure: self.capital.lean(id),
             inventory_base: as_f64(exposure),
             inventory_limit_base: as_f64(desk.params.limits.inventory_limit_base),
             maker_fee_bps: as_f64(maker_fee) * 1e4,

@@ -4,6 +4,7 @@
 //! to people are `f64`.
 
 mod attribution;
+pub mod carry;
 mod hedge;
 mod markout;
 mod payoff;

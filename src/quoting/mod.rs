@@ -41,6 +41,9 @@ pub struct Inputs<'a> {
     /// Expected drift of the fair price, bps per second (funding carry, a signal); zero if none
     /// (GLFT).
     pub drift_bps_per_s: f64,
+    /// How hard the limit on capital at risk presses here, −1 to 1: above zero, buying adds risk.
+    /// The side that adds shrinks by it, and the skew of what adds grows by it. Zero: not at all.
+    pub risk_pressure: f64,
     /// Exposure that the skew answers to: base units from target, above zero is long.
     pub inventory_base: f64,
     /// The most that `inventory_base` may become on either side, above zero.
@@ -66,6 +69,8 @@ pub struct QuoteNumbers {
     pub skew_bps: f64,
     /// Inventory as a share of its limit, −1 to 1 (cut there).
     pub share_of_limit: f64,
+    /// What capital at risk presses with, −1 to 1: sizes of the side that adds shrink by it.
+    pub risk_pressure: f64,
     /// Least half-spread that pays the fee, the adverse move and the edge wanted, bps.
     pub break_even_bps: f64,
     /// Expected move against each fill that was reckoned with, bps.
@@ -189,7 +194,8 @@ fn price(
     clamps.half_spread_floor = half_spread_bps > cut;
 
     // A coarse tick must not swallow the skew: at the limit it is worth a tick at least.
-    let by_inventory = model.skew * (inputs.inventory_base / unit).abs();
+    let pressed = 1.0 + (inputs.risk_pressure * inputs.inventory_base.signum()).clamp(0.0, 1.0);
+    let by_inventory = pressed * model.skew * (inputs.inventory_base / unit).abs();
     let least = share.abs() * tick_bps;
     let down = -inputs.inventory_base.signum();
     clamps.skew_floor = by_inventory < least;
@@ -211,6 +217,7 @@ fn price(
         half_spread_bps,
         skew_bps,
         share_of_limit: share,
+        risk_pressure: inputs.risk_pressure,
         break_even_bps: break_even,
         adverse_move_bps: adverse,
         widening: inputs.widening,
@@ -236,7 +243,8 @@ fn usable(inputs: &Inputs<'_>) -> Result<(), Reason> {
         return Err(Reason::BookCrossed);
     }
     let limit = inputs.inventory_limit_base;
-    if !(known(inputs.inventory_base) && known(inputs.maker_fee_bps)) {
+    let numbers = [inputs.inventory_base, inputs.maker_fee_bps, inputs.risk_pressure];
+    if !numbers.into_iter().all(known) {
         return Err(Reason::WarmingUp);
     }
     if !(known(inputs.adverse_move_bps) && known(inputs.widening) && inputs.widening >= 1.0) {

@@ -41,6 +41,7 @@ fn inputs(instrument: &Instrument) -> Inputs<'_> {
         intensity_a_per_s: 1.5,
         intensity_k_per_bps: 0.6,
         drift_bps_per_s: 0.0,
+        risk_pressure: 0.0,
         inventory_base: 0.0,
         inventory_limit_base: 0.1,
         maker_fee_bps: 2.0,
@@ -359,4 +360,33 @@ proptest! {
             prop_assert!(moved >= tick_bps * (1.0 - 1e-9), "{moved} against {tick_bps}");
         }
     }
+}
+
+#[test]
+fn capital_at_risk_shrinks_the_side_that_adds_and_leans_harder() {
+    let instrument = perpetual();
+    let params = params(Model::Fixed);
+    let long = |risk_pressure| {
+        let inputs = Inputs { inventory_base: 0.02, risk_pressure, ..inputs(&instrument) };
+        let decision = quote(&params, &inputs);
+        let sizes =
+            [0, 1].map(|side| decision.quotes.sides[side].levels.iter().map(|l| l.qty.0).sum());
+        let [bids, asks]: [i64; 2] = sizes;
+        (bids, asks, decision.numbers.unwrap().skew_bps)
+    };
+    let (bids, asks, skew) = long(0.0);
+    let mut before = (bids, skew);
+    for step in 1..=10 {
+        let (fewer, same, stronger) = long(f64::from(step) / 10.0);
+        assert!(fewer <= before.0 && stronger < before.1 && same == asks, "{step}");
+        before = (fewer, stronger);
+    }
+    assert!(before.0 < bids / 4 && (before.1 / skew - 2.0).abs() < 1e-9, "{before:?}");
+    // Where buying would offset what is held elsewhere, the asks shrink instead.
+    let (bids_now, asks_now, skew_now) = long(-0.5);
+    assert!(bids_now == bids && asks_now < asks && skew_now == skew);
+    assert_eq!(
+        reasons(&quote(&params, &Inputs { risk_pressure: f64::NAN, ..inputs(&instrument) })),
+        [Reason::WarmingUp; 2]
+    );
 }

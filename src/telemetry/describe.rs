@@ -16,6 +16,8 @@
 //! | `hedge_late` | error | yes |
 //! | `fair_source` | info; warn away from what is wanted | yes |
 //! | `measured` | debug | |
+//! | `capital` | debug | |
+//! | `capital_stage` | info, warn at the limit | |
 //! | `book_synced` | info | yes |
 //! | `book_lost` | warn | yes |
 //! | `link_up` | info | |
@@ -31,7 +33,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty, VenueId,
+    CapitalStage, FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty,
+    VenueId,
 };
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
@@ -245,6 +248,7 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 .with("exposure_base", exposure)
                 .with("took_ms", *took_ms)
         }
+        Note::Capital { .. } => capital(note)?,
         Note::HedgeLate { base, exposure_base, since_ms } => {
             let exposure = amount(*exposure_base);
             let words = format!("{base}: not hedged for {since_ms} ms, exposure {exposure}");
@@ -367,6 +371,39 @@ fn signals(note: &Note, names: &Names) -> Option<Line> {
     }
 }
 
+fn capital(note: &Note) -> Option<Line> {
+    let Note::Capital {
+        from,
+        to,
+        at_risk_quote,
+        limit_quote,
+        var_quote,
+        exit_cost_quote,
+        pressure,
+    } = note
+    else {
+        return None;
+    };
+    let show = |value: &Option<f64>, none: &str| value.map_or_else(|| none.to_owned(), amount);
+    let (level, event) = match (from == to, to) {
+        (true, _) => (NoteLevel::Debug, "capital"),
+        (false, CapitalStage::AtLimit) => (NoteLevel::Warn, "capital_stage"),
+        (false, _) => (NoteLevel::Info, "capital_stage"),
+    };
+    let at_risk = show(at_risk_quote, "unknown, a book is too thin to leave through");
+    let words = format!("capital at risk {at_risk}, limit {}", show(limit_quote, "none"));
+    let value = |value: &Option<f64>| value.map_or(Value::Null, |value| amount(value).into());
+    let line = Line::new(level, event, words)
+        .word("from", from)
+        .word("to", to)
+        .with("at_risk_quote", value(at_risk_quote))
+        .with("limit_quote", value(limit_quote))
+        .with("var_quote", amount(*var_quote))
+        .with("exit_cost_quote", value(exit_cost_quote))
+        .with("pressure", *pressure);
+    Some(line)
+}
+
 /// Books, links and accounts.
 fn connections(note: &Note, names: &Names) -> Option<Line> {
     use NoteLevel::{Debug, Error, Info, Warn};
@@ -476,6 +513,7 @@ fn daemon(note: &Note) -> Line {
         | Note::HedgeStarted { .. }
         | Note::HedgeDone { .. }
         | Note::HedgeLate { .. }
+        | Note::Capital { .. }
         | Note::BookSynced { .. }
         | Note::BookLost { .. }
         | Note::Link { .. }
@@ -515,6 +553,18 @@ mod tests {
             intensity_k_per_bps: 1.0,
             intensity_r_squared: None,
             intensity_trusted: false,
+        }
+    }
+
+    fn capital(from: CapitalStage, to: CapitalStage) -> Note {
+        Note::Capital {
+            from,
+            to,
+            at_risk_quote: None,
+            limit_quote: Some(1.0),
+            var_quote: 0.5,
+            exit_cost_quote: None,
+            pressure: 1.0,
         }
     }
 
@@ -574,6 +624,8 @@ mod tests {
             (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
             (Note::FairSourceChanged { instrument, source, wanted: source }, "fair_source"),
             (measured, "measured"),
+            (capital(CapitalStage::Free, CapitalStage::Free), "capital"),
+            (capital(CapitalStage::Pressing, CapitalStage::AtLimit), "capital_stage"),
             (Note::BookSynced { instrument }, "book_synced"),
             (Note::BookLost { instrument, why: BookLoss::Gap }, "book_lost"),
             (Note::Link { venue, link, up: true, text: String::new() }, "link_up"),

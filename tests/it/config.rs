@@ -123,6 +123,20 @@ fn naughty_files_are_refused_with_a_reason() {
         ("half_spread_bps = 15", "half_spread_bps = -1", &["is -1; allowed is 0 to 5000"]),
         ("half_spread_bps = 15", "half_spread_bps = 500", &["between min_half_spread_bps = 10"]),
         ("half_spread_bps = 15", "half_spread_bps = 1\nhalf_spread_bps = 2", &["duplicate key"]),
+        (
+            "max_capital_at_risk_quote = 20",
+            "max_capital_at_risk_quote = 0",
+            &["capital.max_capital_at_risk_quote", "is 0; allowed is"],
+        ),
+        ("confidence = 0.99", "confidence = 1.0", &["capital.confidence", "allowed is 0.9 to"]),
+        ("horizon_s = 60", "horizon_s = 0", &["capital.horizon_s", "is 0; allowed is 1"]),
+        (
+            "liquidation_quote_per_s = 1000",
+            "liquidation_quote_per_s = 0",
+            &["capital.liquidation_quote_per_s"],
+        ),
+        ("stress_depth = 0.3", "stress_depth = nan", &["capital.stress_depth"]),
+        ("stress_sigmas = 6", "stress_sigma = 6", &["did you mean `stress_sigmas`"]),
         ("recv_window_ms = 5000", "recv_window_ms = 60001", &["allowed is 1 to 60000"]),
         ("recv_window_ms = 5000", "recv_window_ms = 1e3", &["must be a whole number"]),
         (

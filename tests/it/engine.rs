@@ -97,6 +97,7 @@ pub fn params() -> Params {
             order_unknown_bound: Span::from_ms(3000),
         },
         presence: PresenceParams::default(),
+        capital: CapitalParams::default(),
         shutdown: ShutdownParams { flatten: true, deadline: Span::from_s(10) },
         latch: None,
     }
@@ -410,6 +411,10 @@ fn describe_note(note: &Note) -> Option<String> {
     Some(match note {
         Note::StateChanged { to, .. } => format!("state {to}"),
         Note::SideReason { side, reason, .. } => format!("{side}s: {}", reason.as_str()),
+        Note::Capital { from, to, at_risk_quote, .. } if from != to => {
+            let at_risk = at_risk_quote.map_or("unknown".to_owned(), |at| format!("{at:.3}"));
+            format!("capital {to:?} at {at_risk}")
+        }
         Note::HedgeDone { took_ms, .. } => format!("hedged after {took_ms} ms"),
         Note::HedgeLate { since_ms, .. } => format!("hedge late: {since_ms} ms"),
         Note::GateBlocked { side, reason, .. } => format!("gate: {side} {}", reason.as_str()),
@@ -513,6 +518,47 @@ fn what_an_earlier_run_left_is_cancelled_before_the_first_quote() {
 #[test]
 fn a_holding_far_from_its_target_is_not_traded_away() {
     check("misplaced.txt");
+}
+
+/// A limit that 0.0033 BTC reach: 200 quote at 2 bps/√s for a minute, 99 %, and the taker fee.
+fn with_capital_limit() -> Params {
+    let mut params = params();
+    params.capital.limit_quote = Some(0.8);
+    params.hedge.as_mut().unwrap().trigger_base = dec("0.0033");
+    params
+}
+
+#[test]
+fn inventory_that_risks_too_much_shrinks_quotes_and_is_taken_off() {
+    check_with("capital.txt", with_capital_limit());
+}
+
+#[test]
+fn capital_at_risk_is_what_its_parts_say() {
+    let mut params = with_capital_limit();
+    params.capital.limit_quote = None;
+    let mut story = Story::with(params);
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1.002 USDT=100000; account perp USDT=100000 position=-0.001");
+    story.play("10ms book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1");
+    story.play("300ms alive");
+    let view = story.engine.status(story.now()).capital;
+    assert_eq!(view.stage, CapitalStage::Free, "without a limit nothing presses");
+    let sum: f64 = view.holdings.iter().map(|own| own.component_var_quote).sum();
+    assert!((sum - view.var_quote).abs() < 1e-9, "{view:#?}");
+    // Long 0.002 and short 0.001 of one asset are one risk of half of it.
+    let alone = 0.002 * 60_000.0 * 2e-4 * 60.0_f64.sqrt() * 2.326;
+    assert!((view.var_quote / alone - 0.5).abs() < 0.01, "{view:#?}");
+    assert!(view.undiversified_quote > 1.4 * alone);
+    let parts = view.market_quote + view.exit_cost_quote.unwrap();
+    assert!((view.at_risk_quote.unwrap() - parts).abs() < 1e-12);
+    assert!(view.market_quote > view.var_quote, "leaving takes time");
+    assert!((view.stress.up_quote + view.stress.down_quote).abs() < 1e-9);
+    assert!((view.stress.funding_cost_quote - 59.98 * 0.0075).abs() < 1e-3);
+    // A book that is not proven tells nothing of what leaving costs.
+    story.play("600ms alive; lost perp");
+    let view = story.engine.status(story.now()).capital;
+    assert_eq!((view.at_risk_quote, view.exit_cost_quote), (None, None));
 }
 
 #[test]
