@@ -4,11 +4,19 @@
 //! fair price moved against our inventory; ticks, lots and the venue's limits come last. Every
 //! input that is missing or no number ends in a named reason, never in a price.
 
+pub mod avellaneda_stoikov;
+pub mod cartea_jaimungal;
+pub mod chain;
 mod depths;
+pub mod exact;
 mod fixed;
 pub mod glft;
 mod ladder;
+pub mod multi_asset;
 mod params;
+pub mod policy;
+pub mod stale;
+mod tridiagonal;
 
 use serde::Serialize;
 
