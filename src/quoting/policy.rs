@@ -57,9 +57,9 @@ pub fn evaluate(
         return None;
     }
     let equations = Equations { market, gamma, q_max, depths };
-    let mut steps = 64;
+    let mut steps = 50;
     let mut before = equations.run(horizon, steps);
-    while steps < 1 << 14 {
+    while steps < 20_000 {
         steps *= 2;
         let now = equations.run(horizon, steps);
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-8 * a.abs().max(b.abs());

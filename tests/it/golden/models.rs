@@ -257,13 +257,13 @@ fn optimality(case: &Case<'_>) {
     let (gamma, horizon) = (outlook.risk_aversion, case.number("T"));
     let q_max = case.number("Q") as usize;
     assert_eq!(case.number("q0"), 0.0);
-    let close = |what: &str, got: f64, expected: &Value| {
+    let close = |what: &str, got: f64, expected: &Value, tolerance: &str| {
         let expected = number(expected);
-        let allowed = case.tolerance("exact_rel") * expected.abs();
+        let allowed = case.tolerance(tolerance) * expected.abs();
         assert!((got - expected).abs() <= allowed, "{what}: got {got}, expected {expected}");
     };
     let best = policy::optimum(market, gamma, q_max, horizon).unwrap();
-    close("optimum", best, case.expected("optimal_certainty_equivalent"));
+    close("optimum", best, case.expected("optimal_certainty_equivalent"), "exact_rel");
     let table = glft::problem(market, outlook, q_max).unwrap().asymptotic().unwrap();
     for (name, expected) in case.expected("policies").as_object().unwrap() {
         let got = policy::evaluate(market, gamma, q_max as i64, horizon, |q, left| {
@@ -274,17 +274,24 @@ fn optimality(case: &Case<'_>) {
             }
         });
         let got = got.unwrap_or_else(|| panic!("{name} does not settle"));
-        close(&format!("{name} mean"), got.mean, &expected["mean"]);
-        close(&format!("{name} std"), got.std, &expected["std"]);
-        close(&format!("{name} mean/std"), got.mean / got.std, &expected["mean_over_std"]);
+        // Where the reference has no certainty equivalent its matrix exponential broke down on
+        // rates of 1e16 a second, and its moments are those of a simulation at best. (Ours do not
+        // move by 1e-11 when those rates are cut to 1e8, and a simulation with ever shorter steps
+        // goes to ours: 30.64 ± 0.02, 4.796 ± 0.009 for as_g1.)
+        let lost = expected["certainty_equivalent"].is_null();
+        let exact = if lost { "simulation_std_rel" } else { "exact_rel" };
+        close(&format!("{name} mean"), got.mean, &expected["mean"], exact);
+        close(&format!("{name} std"), got.std, &expected["std"], exact);
+        close(&format!("{name} mean/std"), got.mean / got.std, &expected["mean_over_std"], exact);
         let Some(value) = got.certainty_equivalent else {
-            assert!(expected["certainty_equivalent"].is_null(), "{name} has a value");
+            assert!(lost, "{name} has a value");
             continue;
         };
         assert!(value < best, "{name} beats the optimum");
-        if !expected["certainty_equivalent"].is_null() {
-            close(&format!("{name} value"), value, &expected["certainty_equivalent"]);
-            close(&format!("{name} share"), value / best, &expected["ce_fraction_of_optimum"]);
+        if !lost {
+            let share = &expected["ce_fraction_of_optimum"];
+            close(&format!("{name} value"), value, &expected["certainty_equivalent"], exact);
+            close(&format!("{name} share"), value / best, share, exact);
         }
     }
 }
