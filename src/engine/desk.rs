@@ -12,7 +12,7 @@ use crate::market::{
     Book, Intensity, IntensityParams, Pace, Touch, TradeFlow, TradeFlowParams, Volatility,
     VolatilityParams,
 };
-use crate::quoting::QuoteNumbers;
+use crate::quoting::{Forecast, Memo, QuoteNumbers};
 
 /// Horizons at which fills are judged.
 const MARKOUT_HORIZONS: [Span; 3] = [Span::from_s(1), Span::from_s(5), Span::from_s(30)];
@@ -52,6 +52,11 @@ pub(super) struct Desk {
     pub(super) resync_at: Ts,
     pub(super) sides: [DeskSide; 2],
     pub(super) numbers: Option<QuoteNumbers>,
+    /// The last exact table of the model.
+    pub(super) memo: Memo,
+    /// What the model expects of its quotes, and when to ask again.
+    pub(super) forecast: Option<Forecast>,
+    pub(super) forecast_due: Ts,
     pub(super) tally: Tally,
     /// No flattening order before then.
     pub(super) flatten_at: Ts,
@@ -133,6 +138,9 @@ impl Desk {
             resync_at: Ts(0),
             sides: [side; 2],
             numbers: None,
+            memo: Memo::default(),
+            forecast: None,
+            forecast_due: Ts(0),
             tally: Tally::default(),
             flatten_at: Ts(0),
         }

@@ -1,5 +1,7 @@
 //! Wanted quotes, the reasons for having none, and the changes that follow.
 
+use rust_decimal::prelude::ToPrimitive;
+
 use super::Engine;
 use super::send::Wish;
 use crate::domain::{
@@ -8,6 +10,13 @@ use crate::domain::{
 };
 use crate::orders::{Change, Phase, Tolerance, Working, changes};
 use crate::quoting;
+
+/// How often the model is asked what its quotes will do to inventory.
+const FORECAST_EVERY: Span = Span::from_s(10);
+
+/// The usual time between two payments of funding. Where the venue pays more often, the drift is
+/// taken for smaller than it is.
+const FUNDING_INTERVAL: Span = Span::from_s(8 * 3600);
 
 impl Engine {
     /// Decides every instrument whose inputs have changed, or whose time has come.
@@ -117,6 +126,7 @@ impl Engine {
     /// The model's quotes, with the pauses of each side.
     fn wanted(&mut self, id: InstrumentId, out: &mut Vec<Action>) -> Quotes {
         let now = self.now;
+        let mut memo = std::mem::take(&mut self.desks[id.index()].memo);
         let desk = &self.desks[id.index()];
         let Some(instrument) = &desk.listed else { return Quotes::none(id, Reason::NotListed) };
         let own: Vec<_> = if self.params.market.use_own_order_filter {
@@ -130,9 +140,7 @@ impl Engine {
         let Some((maker_fee, _)) = desk.fees else { return Quotes::none(id, Reason::Starting) };
         let (exposure, _) = self.exposure(desk);
         let intensity = desk.intensity.estimate();
-        let as_f64 = |money: crate::domain::Money| {
-            rust_decimal::prelude::ToPrimitive::to_f64(&money).unwrap_or(f64::NAN)
-        };
+        let as_f64 = |money: crate::domain::Money| money.to_f64().unwrap_or(f64::NAN);
         let inputs = quoting::Inputs {
             instrument,
             fair_price: touch.weighted_mid_ticks() * instrument.tick_f64(),
@@ -141,15 +149,24 @@ impl Engine {
             volatility_bps_sqrt_s: self.volatility_of(desk),
             intensity_a_per_s: intensity.a_per_s,
             intensity_k_per_bps: intensity.k_per_bps,
-            drift_bps_per_s: 0.0,
+            drift_bps_per_s: self.carry_bps_per_s(desk),
             inventory_base: as_f64(exposure),
             inventory_limit_base: as_f64(desk.params.limits.inventory_limit_base),
             maker_fee_bps: as_f64(maker_fee) * 1e4,
+            trade_imbalance: desk.flow.imbalance(),
+            cross_asset_skew_bps: 0.0,
         };
         let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
         let inventory_base = inputs.inventory_base;
-        let mut decision = quoting::quote(&self.params.quoting, &inputs);
+        let mut decision = quoting::quote_with(&self.params.quoting, &inputs, &mut memo);
+        let forecast = (now >= desk.forecast_due)
+            .then(|| quoting::forecast(&self.params.quoting, &inputs, &mut memo));
         let desk = &mut self.desks[id.index()];
+        desk.memo = memo;
+        if let Some(forecast) = forecast {
+            desk.forecast = forecast;
+            desk.forecast_due = now + FORECAST_EVERY;
+        }
         for side in Side::BOTH {
             if let Some((until, reason)) = desk.sides[side.index()].pause {
                 if now < until {
@@ -175,6 +192,14 @@ impl Engine {
         }
         desk.numbers = decision.numbers;
         decision.quotes
+    }
+
+    /// The drift that funding amounts to, where it is to be reckoned with: a rate above zero is paid
+    /// by who holds, as if the price fell.
+    fn carry_bps_per_s(&self, desk: &super::desk::Desk) -> f64 {
+        let rate = desk.mark.as_ref().filter(|_| self.params.quoting.use_funding_carry);
+        let rate = rate.and_then(|mark| mark.funding_rate.to_f64()).unwrap_or(0.0);
+        -rate * 1e4 / FUNDING_INTERVAL.seconds()
     }
 
     /// Brings the working orders to the wanted ones.

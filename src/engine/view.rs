@@ -10,7 +10,7 @@ use crate::domain::{
 };
 use crate::inventory::{Markout, Parts};
 use crate::orders::{Order, Phase, Request};
-use crate::quoting::QuoteNumbers;
+use crate::quoting::{Forecast, QuoteNumbers};
 
 /// The daemon at one instant. Decimals are strings.
 #[derive(Clone, Debug, Serialize)]
@@ -151,6 +151,8 @@ pub struct InstrumentView {
     pub funding_rate: Option<Money>,
     /// The numbers behind the quotes now.
     pub quote: Option<QuoteNumbers>,
+    /// What the model expects of its quotes in the long run; compare `average_inventory_base`.
+    pub forecast: Option<Forecast>,
 }
 
 /// Exposure of one base asset over all venues.
@@ -319,6 +321,7 @@ impl Engine {
             mark_price: desk.mark.as_ref().map(|mark| mark.mark_price),
             funding_rate: desk.mark.as_ref().map(|mark| mark.funding_rate),
             quote: desk.numbers,
+            forecast: desk.forecast,
         }
     }
 

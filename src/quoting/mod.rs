@@ -10,8 +10,11 @@ pub mod chain;
 mod depths;
 pub mod exact;
 mod fixed;
+mod forecast;
 pub mod glft;
 mod ladder;
+mod memo;
+mod model;
 pub mod multi_asset;
 mod params;
 pub mod policy;
@@ -23,6 +26,8 @@ use serde::Serialize;
 use crate::domain::{Instrument, Px, Qty, Quotes, Reason, Side};
 
 pub use depths::Depths;
+pub use forecast::{Forecast, forecast, share_of_optimum};
+pub use memo::Memo;
 pub use params::{LevelParams, Model, Params, RiskAversion, Size};
 
 /// What quoting is told about one instrument at one instant.
@@ -52,6 +57,10 @@ pub struct Inputs<'a> {
     pub inventory_limit_base: f64,
     /// Maker fee as basis points of notional; below zero for a rebate.
     pub maker_fee_bps: f64,
+    /// Balance of recent takers, −1 all selling to 1 all buying (Cartea–Jaimungal).
+    pub trade_imbalance: f64,
+    /// How far the quotes move up for what is held of other assets, bps; below zero is down.
+    pub cross_asset_skew_bps: f64,
 }
 
 /// The numbers behind a decision, for operators.
@@ -67,8 +76,12 @@ pub struct QuoteNumbers {
     pub skew_bps: f64,
     /// Inventory as a share of its limit, −1 to 1 (cut there).
     pub share_of_limit: f64,
-    /// Least half-spread that pays the fee and the edge wanted, bps.
+    /// Least half-spread that pays the fee, being late, and the edge wanted, bps.
     pub break_even_bps: f64,
+    /// What the assumed latency costs a side at that half-spread, bps; part of it.
+    pub stale_cost_bps: f64,
+    /// Part of the skew that is for other assets' holdings, bps.
+    pub cross_asset_skew_bps: f64,
     /// What cut or moved the model's numbers.
     pub clamps: Clamps,
 }
@@ -100,7 +113,13 @@ pub struct Decision {
 /// The quotes wanted now. The same inputs give the same decision.
 #[must_use]
 pub fn quote(params: &Params, inputs: &Inputs<'_>) -> Decision {
-    match price(params, inputs) {
+    quote_with(params, inputs, &mut Memo::default())
+}
+
+/// The quotes wanted now, by a table that is remembered while it is good enough.
+#[must_use]
+pub fn quote_with(params: &Params, inputs: &Inputs<'_>, memo: &mut Memo) -> Decision {
+    match price(params, inputs, memo) {
         Ok(mut numbers) => {
             let quotes = ladder::build(params, inputs, &mut numbers);
             Decision { quotes, numbers: Some(numbers) }
@@ -111,25 +130,24 @@ pub fn quote(params: &Params, inputs: &Inputs<'_>) -> Decision {
     }
 }
 
+/// Size of the first level, base: the models' unit of inventory.
+fn unit_base(params: &Params, inputs: &Inputs<'_>) -> f64 {
+    params.levels.first().map_or(0.0, |level| level.size.base(inputs.fair_price))
+}
+
 /// Half-spread and skew of the model, within their floors and ceilings.
-fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
+fn price(params: &Params, inputs: &Inputs<'_>, memo: &mut Memo) -> Result<QuoteNumbers, Reason> {
     usable(inputs)?;
-    let unit = params.levels.first().map_or(0.0, |level| level.size.base(inputs.fair_price));
-    let model = match params.model {
-        Model::Fixed => fixed::depths(
-            params.half_spread_bps,
-            params.inventory_skew_bps_at_limit,
-            inputs.inventory_limit_base / unit,
-        ),
-        Model::Glft => glft_bps(params, inputs),
-    };
-    let model = model.ok_or(Reason::WarmingUp)?;
+    let unit = unit_base(params, inputs);
+    let model = model::answer(params, inputs, unit, memo).ok_or(Reason::WarmingUp)?;
     let widening = volatility_bps(params, inputs).ok_or(Reason::WarmingUp)?;
     let share = (inputs.inventory_base / inputs.inventory_limit_base).clamp(-1.0, 1.0);
     let tick_bps = inputs.instrument.tick_f64() / inputs.fair_price * 1e4;
     let mut clamps = Clamps::default();
 
-    let break_even = inputs.maker_fee_bps + params.min_edge_bps;
+    let paid = inputs.maker_fee_bps + params.min_edge_bps;
+    let stale_cost_bps = stale_cost_bps(params, inputs, paid).ok_or(Reason::WarmingUp)?;
+    let break_even = paid + stale_cost_bps;
     let wanted = model.half_spread + widening;
     let ceiling = params.max_half_spread_bps;
     // Half a tick keeps bid and ask apart after rounding.
@@ -139,13 +157,15 @@ fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
     let half_spread_bps = wanted.min(ceiling).max(floor);
 
     // A coarse tick must not swallow the skew: at the limit it is worth a tick at least.
-    let by_inventory = model.skew * (inputs.inventory_base / unit).abs();
+    let sign = inputs.inventory_base.signum();
+    let by_inventory = model.against * sign;
     let least = share.abs() * tick_bps;
     clamps.skew_floor = by_inventory < least;
-    let against = by_inventory.max(least) * inputs.inventory_base.signum();
+    let against = by_inventory.max(least) * sign;
     let most = params.max_skew_bps.max(least);
-    clamps.skew_ceiling = (model.shift - against).abs() > most;
-    let skew_bps = (model.shift - against).clamp(-most, most);
+    let wanted = model.shift + inputs.cross_asset_skew_bps - against;
+    clamps.skew_ceiling = wanted.abs() > most;
+    let skew_bps = wanted.clamp(-most, most);
     let reservation = inputs.fair_price * (1.0 + skew_bps * 1e-4);
     if !(half_spread_bps.is_finite() && reservation.is_finite() && reservation > 0.0) {
         return Err(Reason::WarmingUp);
@@ -157,6 +177,8 @@ fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
         skew_bps,
         share_of_limit: share,
         break_even_bps: break_even,
+        stale_cost_bps,
+        cross_asset_skew_bps: inputs.cross_asset_skew_bps,
         clamps,
     })
 }
@@ -171,7 +193,10 @@ fn usable(inputs: &Inputs<'_>) -> Result<(), Reason> {
         return Err(Reason::BookCrossed);
     }
     let limit = inputs.inventory_limit_base;
-    if !(known(inputs.inventory_base) && known(inputs.maker_fee_bps)) {
+    let flow = known(inputs.drift_bps_per_s)
+        && known(inputs.trade_imbalance)
+        && known(inputs.cross_asset_skew_bps);
+    if !(known(inputs.inventory_base) && known(inputs.maker_fee_bps) && flow) {
         return Err(Reason::WarmingUp);
     }
     // A limit of nothing, or no number, allows no inventory.
@@ -190,24 +215,15 @@ fn volatility_bps(params: &Params, inputs: &Inputs<'_>) -> Option<f64> {
     Some(params.half_spread_per_volatility * sigma)
 }
 
-/// The GLFT model in bps and sizes of the first level.
-fn glft_bps(params: &Params, inputs: &Inputs<'_>) -> Option<Depths> {
-    let market = glft::Market {
-        sigma: inputs.volatility_bps_sqrt_s?,
-        a: inputs.intensity_a_per_s,
-        k: inputs.intensity_k_per_bps,
-    };
-    let unit = params.levels.first()?.size.base(inputs.fair_price);
-    let outlook = glft::Outlook {
-        risk_aversion: match params.risk_aversion {
-            RiskAversion::Gamma(gamma) => gamma,
-            RiskAversion::InventoryStd(base) => glft::risk_aversion_for_std(market, base / unit),
-        },
-        execution_aversion: 0.0,
-        drift: inputs.drift_bps_per_s,
-        impact: params.adverse_move_bps,
-    };
-    glft::depths(market, outlook)
+/// What the assumed latency costs a side in one window, for a quote that pays the rest; `None`
+/// when the volatility is needed and not known.
+fn stale_cost_bps(params: &Params, inputs: &Inputs<'_>, paid: f64) -> Option<f64> {
+    if params.assumed_latency_s == 0.0 {
+        return Some(0.0);
+    }
+    let sigma = inputs.volatility_bps_sqrt_s?;
+    let half_spread = paid.max(params.min_half_spread_bps).max(0.0);
+    Some(stale::staleness(sigma, params.assumed_latency_s, half_spread)?.loss)
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub fn evaluate(
     while steps < 20_000 {
         steps *= 2;
         let now = equations.run(horizon, steps);
-        let close = |a: f64, b: f64| (a - b).abs() <= 1e-8 * a.abs().max(b.abs());
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-7 * a.abs().max(b.abs());
         let moments = close(before.mean, now.mean) && close(before.std, now.std);
         let settled = match (before.certainty_equivalent, now.certainty_equivalent) {
             (Some(a), Some(b)) => close(a, b),

@@ -9,31 +9,31 @@ use super::super::{Case, number};
 
 /// What a run needs to know.
 struct Protocol {
-    /// Bid and ask depth of a step are `half_spread[step] ± q·skew[step]`.
-    half_spread: Vec<f64>,
-    skew: Vec<f64>,
-    a: f64,
-    k: f64,
-    dt: f64,
+    /// Half-spread and skew of each step: the depths are half_spread ± q·skew.
+    quotes: Vec<(f64, f64)>,
+    /// Of each step, the chance of a fill of the bid at inventories of −MOST to MOST; the ask's is
+    /// the bid's at the opposite inventory.
+    chances: Vec<Vec<f64>>,
     jump: f64,
     s0: f64,
     q0: f64,
-    /// Fill probability 1 − exp(−λ dt) instead of min(1, λ dt).
-    poisson: bool,
 }
+
+/// No path comes near so much inventory.
+const MOST: i32 = 200;
 
 /// Profit, final inventory and fills of one path.
 fn path(protocol: &Protocol, rng: &mut ChaCha8Rng) -> [f64; 3] {
     let (mut price, mut cash, mut q) = (protocol.s0, 0.0, protocol.q0);
     let mut fills = 0.0;
-    for (half_spread, skew) in protocol.half_spread.iter().zip(&protocol.skew) {
+    for (step, chances) in protocol.chances.iter().enumerate() {
+        let (half_spread, skew) = protocol.quotes[step];
         let bits = rng.next_u64();
         let uniforms = [bits & 0x7fff_ffff, (bits >> 31) & 0x7fff_ffff];
         let before = q;
         for (sign, uniform) in [1.0, -1.0].into_iter().zip(uniforms) {
             let depth = half_spread + sign * before * skew;
-            let expected = protocol.a * (-protocol.k * depth).exp() * protocol.dt;
-            let chance = if protocol.poisson { -(-expected).exp_m1() } else { expected };
+            let chance = chances[(sign * before + MOST as f64) as usize];
             if uniform as f64 / f64::from(1_u32 << 31) < chance {
                 q += sign;
                 cash -= sign * (price - sign * depth);
@@ -61,16 +61,23 @@ pub fn check(case: &Case<'_>) {
         .collect();
     let average = quotes.iter().map(|(half_spread, _)| half_spread).sum::<f64>() / steps as f64;
     let symmetric = case.input("strategy").as_str() == Some("symmetric");
+    let shown = |q: (f64, f64)| if symmetric { (average, 0.0) } else { q };
+    let quotes: Vec<_> = quotes.into_iter().map(shown).collect();
+    let poisson = case.input("fill_probability").as_str().unwrap().starts_with("1-exp");
+    let a = case.number("A");
+    let chance = |(half_spread, skew): (f64, f64), q: i32| {
+        let expected = a * (-k * (half_spread + f64::from(q) * skew)).exp() * dt;
+        if poisson { -(-expected).exp_m1() } else { expected.min(1.0) }
+    };
     let protocol = Protocol {
-        half_spread: quotes.iter().map(|q| if symmetric { average } else { q.0 }).collect(),
-        skew: quotes.iter().map(|q| if symmetric { 0.0 } else { q.1 }).collect(),
-        a: case.number("A"),
-        k,
-        dt,
+        chances: quotes
+            .iter()
+            .map(|quote| (-MOST..=MOST).map(|q| chance(*quote, q)).collect())
+            .collect(),
+        quotes,
         jump: sigma * dt.sqrt(),
         s0: case.number("s0"),
         q0: case.number("q0"),
-        poisson: case.input("fill_probability").as_str().unwrap().starts_with("1-exp"),
     };
     let count = case.tolerance("paths_for_test");
     let mut rng = ChaCha8Rng::seed_from_u64(20_080_303);
