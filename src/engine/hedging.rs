@@ -202,6 +202,7 @@ impl Engine {
             .position(|group| group.base == base)
             .unwrap_or(instrument.id.index());
         desk.group = at;
+        self.correlations.set_group(instrument.id, at);
         let group = &mut self.groups[at];
         group.base = base.to_owned();
         if !group.members.contains(&instrument.id) {

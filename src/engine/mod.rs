@@ -33,6 +33,7 @@ use crate::domain::{
     Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Span, State,
     Ts, VenueId,
 };
+use crate::market::{CorrelationParams, Correlations};
 use crate::orders::Store;
 use crate::risk::Breaker;
 use agenda::Agenda;
@@ -113,6 +114,7 @@ pub struct Engine {
     venues: Vec<Venue>,
     desks: Vec<Desk>,
     groups: Vec<Group>,
+    correlations: Correlations,
     agenda: Agenda,
     marked_at: Vec<Ts>,
     orders: Store,
@@ -140,6 +142,7 @@ impl Engine {
             .collect();
         let agenda = Agenda::new(desks.iter().map(Desk::is_quoted).collect());
         let groups = desks.iter().map(|_| Group::new(params.hedge)).collect();
+        let correlations = Correlations::new(desks.len(), CorrelationParams::default());
         let venues = params
             .venues
             .iter()
@@ -165,6 +168,7 @@ impl Engine {
             venues,
             desks,
             groups,
+            correlations,
             agenda,
             marked_at: vec![Ts(0); params.instruments.len()],
             orders: Store::new(params.instruments.len()),
