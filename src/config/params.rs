@@ -215,6 +215,7 @@ impl Quoting {
             horizon_s,
             assumed_latency_s: self.assumed_latency.seconds(),
             use_funding_carry: self.use_funding_carry,
+            cross_asset_skew: self.cross_asset_skew,
             adverse_move_bps: self.adverse_move.0,
             inventory_skew_bps_at_limit: self.inventory_skew_per_limit.0,
             max_skew_bps: self.max_skew.0,

@@ -30,7 +30,16 @@ pub(super) fn quoting(table: Table<'_>) -> Quoting {
         volatility_half_life: Span::from_s(table.whole("volatility_half_life_s", 1..86_400, 60)),
         assumed_latency: table.millis("assumed_latency_ms", 0..10_000, 0),
         use_funding_carry: table.or("use_funding_carry", false),
+        cross_asset_skew: table.or("cross_asset_skew", false),
     };
+    for (key, wanted) in [
+        ("use_funding_carry", quoting.use_funding_carry),
+        ("cross_asset_skew", quoting.cross_asset_skew),
+    ] {
+        if wanted && quoting.model == Model::Fixed {
+            table.problem(key, "has no effect with model = \"fixed\", which weighs no risk");
+        }
+    }
     let (low, mid, high) =
         (quoting.min_half_spread.0, quoting.half_spread.0, quoting.max_half_spread.0);
     if !(low <= mid && mid <= high) {

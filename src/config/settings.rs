@@ -248,6 +248,8 @@ pub struct Quoting {
     pub assumed_latency: Span,
     /// Funding is taken for a drift of the price against whoever pays it.
     pub use_funding_carry: bool,
+    /// Quotes lean against what is held of other quoted assets, by covariance.
+    pub cross_asset_skew: bool,
 }
 
 /// `[market]`: when the market is fit to be quoted.

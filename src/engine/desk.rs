@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::cross_asset::Lean;
 use super::params::{InstrumentParams, Params, Role};
 use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
@@ -54,6 +55,8 @@ pub(super) struct Desk {
     pub(super) numbers: Option<QuoteNumbers>,
     /// The last exact table of the model.
     pub(super) memo: Memo,
+    /// What moves its quotes besides its own asset.
+    pub(super) lean: Lean,
     /// What the model expects of its quotes, and when to ask again.
     pub(super) forecast: Option<Forecast>,
     pub(super) forecast_due: Ts,
@@ -139,6 +142,7 @@ impl Desk {
             sides: [side; 2],
             numbers: None,
             memo: Memo::default(),
+            lean: Lean::default(),
             forecast: None,
             forecast_due: Ts(0),
             tally: Tally::default(),

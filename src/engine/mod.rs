@@ -8,6 +8,7 @@
 mod account;
 mod agenda;
 mod apply;
+mod cross_asset;
 mod desk;
 mod hedging;
 mod lifecycle;

@@ -141,7 +141,7 @@ impl Engine {
         let (exposure, _) = self.exposure(desk);
         let intensity = desk.intensity.estimate();
         let as_f64 = |money: crate::domain::Money| money.to_f64().unwrap_or(f64::NAN);
-        let inputs = quoting::Inputs {
+        let mut inputs = quoting::Inputs {
             instrument,
             fair_price: touch.weighted_mid_ticks() * instrument.tick_f64(),
             best_bid: touch.bid.px,
@@ -156,6 +156,9 @@ impl Engine {
             trade_imbalance: desk.flow.imbalance(),
             cross_asset_skew_bps: 0.0,
         };
+        let lean = self.lean(desk, &inputs);
+        inputs.cross_asset_skew_bps =
+            self.cross_asset_skew_bps(lean.as_ref().unwrap_or(&desk.lean), &inputs);
         let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
         let inventory_base = inputs.inventory_base;
         let mut decision = quoting::quote_with(&self.params.quoting, &inputs, &mut memo);
@@ -163,6 +166,9 @@ impl Engine {
             .then(|| quoting::forecast(&self.params.quoting, &inputs, &mut memo));
         let desk = &mut self.desks[id.index()];
         desk.memo = memo;
+        if let Some(lean) = lean {
+            desk.lean = lean;
+        }
         if let Some(forecast) = forecast {
             desk.forecast = forecast;
             desk.forecast_due = now + FORECAST_EVERY;

@@ -8,7 +8,7 @@ use super::exact::MAX_UNITS;
 use super::memo::Memo;
 use super::model;
 use super::policy;
-use super::{Inputs, Params, price, unit_base};
+use super::{Inputs, Params, price, risk_aversion, unit_base};
 
 /// What the model expects of its own quotes, if fills come as A·exp(−k·depth) on each side.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -52,7 +52,7 @@ pub fn share_of_optimum(params: &Params, inputs: &Inputs<'_>, horizon_s: f64) ->
     let depths = depths(params, inputs, &mut Memo::default())?;
     let q_max = depths.len() / 2;
     let market = model::market(inputs)?;
-    let gamma = model::risk_aversion(params, inputs, unit_base(params, inputs))?;
+    let gamma = risk_aversion(params, inputs)?;
     let best = policy::optimum(market, gamma, q_max, horizon_s)?;
     let at = |q: i64, _: f64| depths[(q + q_max as i64) as usize];
     let own = policy::evaluate(market, gamma, q_max as i64, horizon_s, at)?;

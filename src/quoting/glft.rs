@@ -91,9 +91,8 @@ pub fn problem(market: Market, outlook: Outlook, q_max: usize) -> Option<Problem
     let Market { sigma, a, k } = market;
     let Outlook { risk_aversion: gamma, execution_aversion, drift, impact } = outlook;
     let finite = [gamma, drift, impact].iter().all(|v| v.is_finite());
-    if !(market.is_usable() && finite && gamma > 0.0 && execution_aversion >= 0.0)
-        || !(1..=MAX_UNITS).contains(&q_max)
-    {
+    let bounded = (1..=MAX_UNITS).contains(&q_max);
+    if !(market.is_usable() && finite && bounded && gamma > 0.0 && execution_aversion >= 0.0) {
         return None;
     }
     let (base, odds) = margin(k, execution_aversion, 1.0);

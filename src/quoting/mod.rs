@@ -130,8 +130,17 @@ pub fn quote_with(params: &Params, inputs: &Inputs<'_>, memo: &mut Memo) -> Deci
     }
 }
 
+/// γ per bps and size of the first level, by the parameters; `None` for the fixed model, and
+/// without the numbers of the market that it follows from.
+#[must_use]
+pub fn risk_aversion(params: &Params, inputs: &Inputs<'_>) -> Option<f64> {
+    let weighed = params.model != Model::Fixed;
+    weighed.then(|| model::risk_aversion(params, inputs, unit_base(params, inputs)))?
+}
+
 /// Size of the first level, base: the models' unit of inventory.
-fn unit_base(params: &Params, inputs: &Inputs<'_>) -> f64 {
+#[must_use]
+pub fn unit_base(params: &Params, inputs: &Inputs<'_>) -> f64 {
     params.levels.first().map_or(0.0, |level| level.size.base(inputs.fair_price))
 }
 

@@ -31,7 +31,7 @@ pub const MAX_ASSETS: usize = 20;
 impl MultiAsset {
     /// The quotes for covariances `sigma` (price units² a second), risk aversion γ and execution
     /// aversion ξ. `None` unless there are 1 to [`MAX_ASSETS`] assets, `sigma` is as large,
-    /// symmetric and not below zero, A, k, z and γ are above zero, ξ not below, and all finite.
+    /// symmetric, A, k, z and γ are above zero, ξ not below, and all finite.
     #[must_use]
     pub fn new(
         sigma: &[Vec<f64>],
@@ -78,15 +78,8 @@ impl MultiAsset {
     }
 
     /// How far the quotes of asset `i` move down because of these holdings, its own included.
-    #[must_use]
-    pub fn skew(&self, i: usize, holdings: &[f64]) -> f64 {
+    fn skew(&self, i: usize, holdings: &[f64]) -> f64 {
         2.0 * self.matrix[i].iter().zip(holdings).map(|(a, q)| a * q).sum::<f64>()
-    }
-
-    /// How far the quotes of asset `i` move down because of the other assets' holdings.
-    #[must_use]
-    pub fn cross_skew(&self, i: usize, holdings: &[f64]) -> f64 {
-        self.skew(i, holdings) - 2.0 * self.matrix[i][i] * holdings[i]
     }
 
     /// Distance of asset `i`'s bid below and of its ask above the reference.
@@ -98,8 +91,9 @@ impl MultiAsset {
     }
 }
 
-/// The square root of a symmetric matrix without eigenvalues below zero, by Jacobi rotations.
-/// `None` where it is not such a matrix.
+/// The square root of a symmetric matrix, by Jacobi rotations. Eigenvalues below zero count as zero:
+/// correlations that were measured pair by pair need not fit together. `None` where the matrix is
+/// not symmetric or not finite.
 fn square_root(mut m: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
     let n = m.len();
     let size = m.iter().flatten().map(|v| v * v).sum::<f64>().sqrt();
@@ -121,15 +115,9 @@ fn square_root(mut m: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
             }
         }
     }
-    // Rounding may leave an eigenvalue of zero a little below it.
-    let roots: Vec<f64> = (0..n)
-        .map(|i| if m[i][i] < -1e-9 * size { f64::NAN } else { m[i][i].max(0.0).sqrt() })
-        .collect();
+    let roots: Vec<f64> = (0..n).map(|i| m[i][i].max(0.0).sqrt()).collect();
     let entry = |i: usize, j: usize| (0..n).map(|e| vectors[i][e] * roots[e] * vectors[j][e]).sum();
-    roots
-        .iter()
-        .all(|root| root.is_finite())
-        .then(|| (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect())
+    Some((0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect())
 }
 
 /// One rotation, after which `m[p][q]` is zero.
@@ -147,9 +135,8 @@ fn rotate(m: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize) {
         row[p] = c * a - s * b;
         row[q] = s * a + c * b;
     }
-    for i in 0..m.len() {
-        let (a, b) = (m[p][i], m[q][i]);
-        m[p][i] = c * a - s * b;
-        m[q][i] = s * a + c * b;
+    let (above, below) = m.split_at_mut(q);
+    for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
+        (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
     }
 }

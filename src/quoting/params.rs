@@ -93,6 +93,8 @@ pub struct Params {
     pub assumed_latency_s: f64,
     /// Funding is taken for a drift of the price against whoever pays it.
     pub use_funding_carry: bool,
+    /// Quotes lean against what is held of other quoted assets, by covariance.
+    pub cross_asset_skew: bool,
     /// Expected move against each fill, bps (adverse selection), for GLFT and Cartea–Jaimungal.
     pub adverse_move_bps: f64,
     /// Skew of the fixed model when inventory is at its limit, bps.
@@ -119,6 +121,7 @@ impl Default for Params {
             horizon_s: None,
             assumed_latency_s: 0.0,
             use_funding_carry: false,
+            cross_asset_skew: false,
             adverse_move_bps: 0.0,
             inventory_skew_bps_at_limit: 10.0,
             max_skew_bps: 100.0,

@@ -20,9 +20,8 @@ pub struct Staleness {
 /// and neither σ nor the latency is below zero.
 #[must_use]
 pub fn staleness(sigma: f64, latency_s: f64, half_spread: f64) -> Option<Staleness> {
-    if !(sigma.is_finite() && sigma >= 0.0 && latency_s.is_finite() && latency_s >= 0.0)
-        || !half_spread.is_finite()
-    {
+    let finite = [sigma, latency_s, half_spread].iter().all(|v| v.is_finite());
+    if !(finite && sigma >= 0.0 && latency_s >= 0.0) {
         return None;
     }
     let moved = sigma * latency_s.sqrt();

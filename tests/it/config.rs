@@ -211,6 +211,11 @@ fn naughty_files_are_refused_with_a_reason() {
         ),
         ("model = \"fixed\"", "model = \"glft_closed_form\"\nhorizon_s = 60", &["has no horizon"]),
         (
+            "cross_asset_skew = false",
+            "cross_asset_skew = true",
+            &["no effect with model = \"fixed\""],
+        ),
+        (
             "assumed_latency_ms = 0",
             "assumed_latency_ms = 10001",
             &["is 10001; allowed is 0 to 10000"],
