@@ -18,6 +18,9 @@ use crate::quoting::{Forecast, Memo, QuoteNumbers};
 /// Horizons at which fills are judged.
 const MARKOUT_HORIZONS: [Span; 3] = [Span::from_s(1), Span::from_s(5), Span::from_s(30)];
 
+/// How often the model is asked what its quotes will do to inventory.
+const FORECAST_EVERY: Span = Span::from_s(10);
+
 /// One instrument on one venue.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
@@ -262,6 +265,25 @@ impl Desk {
                 .check(self.profit_quote(), instrument)
                 .map_err(|imbalance| imbalance.to_string()),
             None => Ok(()),
+        }
+    }
+
+    /// Keeps for the next decision what this one has found: the model's table, and the lean and the
+    /// forecast where they were due.
+    pub(super) fn keep(
+        &mut self,
+        now: Ts,
+        memo: Memo,
+        lean: Option<Lean>,
+        forecast: Option<Option<Forecast>>,
+    ) {
+        self.memo = memo;
+        if let Some(lean) = lean {
+            self.lean = lean;
+        }
+        if let Some(forecast) = forecast {
+            self.forecast = forecast;
+            self.forecast_due = now + FORECAST_EVERY;
         }
     }
 

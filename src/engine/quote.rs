@@ -11,9 +11,6 @@ use crate::domain::{
 use crate::orders::{Change, Phase, Tolerance, Working, changes};
 use crate::quoting;
 
-/// How often the model is asked what its quotes will do to inventory.
-const FORECAST_EVERY: Span = Span::from_s(10);
-
 /// The usual time between two payments of funding. Where the venue pays more often, the drift is
 /// taken for smaller than it is.
 const FUNDING_INTERVAL: Span = Span::from_s(8 * 3600);
@@ -165,14 +162,7 @@ impl Engine {
         let forecast = (now >= desk.forecast_due)
             .then(|| quoting::forecast(&self.params.quoting, &inputs, &mut memo));
         let desk = &mut self.desks[id.index()];
-        desk.memo = memo;
-        if let Some(lean) = lean {
-            desk.lean = lean;
-        }
-        if let Some(forecast) = forecast {
-            desk.forecast = forecast;
-            desk.forecast_due = now + FORECAST_EVERY;
-        }
+        desk.keep(now, memo, lean, forecast);
         for side in Side::BOTH {
             if let Some((until, reason)) = desk.sides[side.index()].pause {
                 if now < until {
