@@ -18,6 +18,7 @@ use evenkeel::config::Settings;
 use evenkeel::domain::*;
 use evenkeel::engine::{Engine, InstrumentParams, Role};
 use evenkeel::market::Book;
+use evenkeel::quoting::glft::{Market, Outlook, problem};
 use evenkeel::risk::capital::{Tail, historical, make_semi_definite, parametric};
 use evenkeel::sim::faces::LocalExchange;
 use evenkeel::sim::faces::faults::VenueKind;
@@ -374,11 +375,21 @@ fn capital(c: &mut Criterion) {
     });
 }
 
+/// An exact table of quote depths for inventories of −50 to 50 quotes.
+fn exact_table(c: &mut Criterion) {
+    let market = Market { sigma: 1.2, a: 1.5, k: 0.6 };
+    let outlook =
+        Outlook { risk_aversion: 0.001, execution_aversion: 0.0, drift: 0.001, impact: 0.2 };
+    c.bench_function("exact table, 50 quotes a side", |b| {
+        b.iter(|| problem(black_box(market), outlook, 50).unwrap().asymptotic().unwrap());
+    });
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(3));
-    targets = decode_and_apply, step, encode_and_sign, capital
+    targets = decode_and_apply, step, encode_and_sign, capital, exact_table
 }
 criterion_main!(benches);

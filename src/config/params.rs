@@ -11,7 +11,8 @@ use crate::venues::{Protocol, binance};
 
 use super::secrets::Secrets;
 use super::settings::{
-    InstrumentSettings, InventoryRisk, LevelSize, Model, Quoting, Role, Settings, Target, VenueKind,
+    InstrumentSettings, IntensityModel, InventoryRisk, LevelSize, Model, Quoting, Role, Settings,
+    Target, VenueKind,
 };
 
 /// Stands for "no limit of its own" where the quote-unit limit decides.
@@ -164,7 +165,7 @@ fn venue_id(index: usize) -> VenueId {
 impl Quoting {
     /// Multiplies every amount in base units: the same quotes for an asset of another price.
     pub fn scale_base(&mut self, scale: f64) {
-        if let Model::Glft { risk: InventoryRisk::StdTargetBase(base), .. } = &mut self.model {
+        if let Model::Intensity { risk: InventoryRisk::StdTargetBase(base), .. } = &mut self.model {
             *base *= scale;
         }
         for level in &mut self.levels {
@@ -189,13 +190,23 @@ impl Quoting {
             })
             .collect();
         let default = quoting::Params::default();
-        let (model, risk_aversion) = match self.model {
-            Model::Fixed => (quoting::Model::Fixed, default.risk_aversion),
-            Model::Glft { risk: InventoryRisk::Aversion(gamma), .. } => {
-                (quoting::Model::Glft, quoting::RiskAversion::Gamma(gamma))
-            }
-            Model::Glft { risk: InventoryRisk::StdTargetBase(base), .. } => {
-                (quoting::Model::Glft, quoting::RiskAversion::InventoryStd(base))
+        let (model, risk_aversion, horizon_s) = match self.model {
+            Model::Fixed => (quoting::Model::Fixed, default.risk_aversion, None),
+            Model::Intensity { which, risk, horizon_s, .. } => {
+                let model = match which {
+                    IntensityModel::AvellanedaStoikov => quoting::Model::AvellanedaStoikov,
+                    IntensityModel::Glft => quoting::Model::Glft,
+                    IntensityModel::GlftClosedForm => quoting::Model::GlftClosedForm,
+                    IntensityModel::CarteaJaimungal => quoting::Model::CarteaJaimungal,
+                };
+                let risk = match risk {
+                    InventoryRisk::Aversion(gamma) => quoting::RiskAversion::Gamma(gamma),
+                    InventoryRisk::StdTargetBase(base) => quoting::RiskAversion::InventoryStd(base),
+                    InventoryRisk::RunningPenalty(phi) => {
+                        quoting::RiskAversion::RunningPenalty(phi)
+                    }
+                };
+                (model, risk, horizon_s)
             }
         };
         quoting::Params {
@@ -206,6 +217,10 @@ impl Quoting {
             min_edge_bps: self.min_edge.0,
             half_spread_per_volatility: self.half_spread_per_volatility,
             risk_aversion,
+            horizon_s,
+            assumed_latency_s: self.assumed_latency.seconds(),
+            use_funding_carry: self.use_funding_carry,
+            cross_asset_skew: self.cross_asset_skew,
             adverse_move_bps: self.adverse_move.0,
             inventory_skew_bps_at_limit: self.inventory_skew_per_limit.0,
             max_skew_bps: self.max_skew.0,
@@ -220,7 +235,7 @@ impl Quoting {
     pub fn intensity(&self) -> Option<(f64, f64)> {
         match self.model {
             Model::Fixed => None,
-            Model::Glft { order_arrival_per_s, order_arrival_decay_per_bps, .. } => {
+            Model::Intensity { order_arrival_per_s, order_arrival_decay_per_bps, .. } => {
                 Some((order_arrival_per_s, order_arrival_decay_per_bps))
             }
         }

@@ -155,15 +155,32 @@ pub struct InstrumentSettings {
 pub enum Model {
     /// A constant half-spread and a skew linear in inventory.
     Fixed,
-    /// Guéant–Lehalle–Fernandez-Tapia (2013), closed-form asymptotic quotes.
-    Glft {
+    /// A model of fills that come as A·exp(−k·depth).
+    Intensity {
+        /// Which one.
+        which: IntensityModel,
         /// How inventory risk is priced.
         risk: InventoryRisk,
         /// A: arrivals a second at the fair price itself.
         order_arrival_per_s: f64,
         /// k: how fast arrivals thin out with distance, per basis point.
         order_arrival_decay_per_bps: f64,
+        /// Seconds to an end that keeps moving ahead; `None`: infinitely far.
+        horizon_s: Option<f64>,
     },
+}
+
+/// The models of fills that come as A·exp(−k·depth).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntensityModel {
+    /// Avellaneda–Stoikov (2008).
+    AvellanedaStoikov,
+    /// Guéant–Lehalle–Fernandez-Tapia (2013), exact.
+    Glft,
+    /// Its closed-form asymptotic quotes.
+    GlftClosedForm,
+    /// Cartea–Jaimungal (2015), with arrivals of their own on each side.
+    CarteaJaimungal,
 }
 
 /// How inventory risk is priced in the model: directly, or by what inventory it should lead to.
@@ -173,6 +190,8 @@ pub enum InventoryRisk {
     Aversion(f64),
     /// The standard deviation of inventory to aim at, base units; γ follows.
     StdTargetBase(f64),
+    /// φ: holding q first-level sizes costs φq² basis points a second.
+    RunningPenalty(f64),
 }
 
 /// The size of a level.
@@ -230,6 +249,12 @@ pub struct Quoting {
     pub post_fill_pause: Span,
     /// Half-life of the volatility estimate.
     pub volatility_half_life: Span,
+    /// How late we are assumed to learn of a move; what that costs widens the floor. Zero is off.
+    pub assumed_latency: Span,
+    /// Funding is taken for a drift of the price against whoever pays it.
+    pub use_funding_carry: bool,
+    /// Quotes lean against what is held of other quoted assets, by covariance.
+    pub cross_asset_skew: bool,
 }
 
 /// `[market]`: when the market is fit to be quoted.

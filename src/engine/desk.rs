@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::cross_asset::Lean;
 use super::fair::FairNow;
 use super::params::{InstrumentParams, Params, Role};
 use crate::domain::{
@@ -13,7 +14,7 @@ use crate::market::{
     Book, Intensity, IntensityParams, Pace, Signals, SlowVolatility, Touch, TradeFlow,
     TradeFlowParams, Volatility, VolatilityParams,
 };
-use crate::quoting::{Explanation, QuoteNumbers};
+use crate::quoting::{Explanation, Forecast, Memo, QuoteNumbers};
 
 /// Horizons at which fills are judged, besides that of the signals.
 const MARKOUT_HORIZONS: [Span; 5] =
@@ -21,6 +22,9 @@ const MARKOUT_HORIZONS: [Span; 5] =
 
 /// Time between two fundings until the venue has announced two: what is usual.
 const FUNDING_INTERVAL: Span = Span::from_s(8 * 3600);
+
+/// How often the model is asked what its quotes will do to inventory.
+const FORECAST_EVERY: Span = Span::from_s(10);
 
 /// One instrument on one venue.
 #[derive(Clone, Debug)]
@@ -66,6 +70,13 @@ pub(super) struct Desk {
     pub(super) numbers: Option<QuoteNumbers>,
     /// Of the last decision that somebody asked about.
     pub(super) explanation: Option<Explanation>,
+    /// The last exact table of the model.
+    pub(super) memo: Memo,
+    /// What moves its quotes besides its own asset.
+    pub(super) lean: Lean,
+    /// What the model expects of its quotes, and when to ask again.
+    pub(super) forecast: Option<Forecast>,
+    pub(super) forecast_due: Ts,
     pub(super) tally: Tally,
     /// No flattening order before then.
     pub(super) flatten_at: Ts,
@@ -157,6 +168,10 @@ impl Desk {
             sides: [side; 2],
             numbers: None,
             explanation: None,
+            memo: Memo::default(),
+            lean: Lean::default(),
+            forecast: None,
+            forecast_due: Ts(0),
             tally: Tally::default(),
             flatten_at: Ts(0),
         }
@@ -291,6 +306,25 @@ impl Desk {
                 .check(&self.position, instrument)
                 .map_err(|imbalance| imbalance.to_string()),
             None => Ok(()),
+        }
+    }
+
+    /// Keeps for the next decision what this one has found: the model's table, and the lean and the
+    /// forecast where they were due.
+    pub(super) fn keep(
+        &mut self,
+        now: Ts,
+        memo: Memo,
+        lean: Option<Lean>,
+        forecast: Option<Option<Forecast>>,
+    ) {
+        self.memo = memo;
+        if let Some(lean) = lean {
+            self.lean = lean;
+        }
+        if let Some(forecast) = forecast {
+            self.forecast = forecast;
+            self.forecast_due = now + FORECAST_EVERY;
         }
     }
 

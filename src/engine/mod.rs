@@ -9,6 +9,7 @@ mod account;
 mod agenda;
 mod apply;
 mod capital;
+mod cross_asset;
 mod desk;
 mod explain;
 mod fair;

@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::inventory::{Markout, Parts, PresenceView, Realised, carry};
 use crate::market::{Reading, SignalsView};
 use crate::orders::{Order, Phase, Request};
-use crate::quoting::QuoteNumbers;
+use crate::quoting::{Forecast, QuoteNumbers};
 
 /// The daemon at one instant. Decimals are strings.
 #[derive(Clone, Debug, Serialize)]
@@ -185,6 +185,8 @@ pub struct InstrumentView {
     pub carry: Option<CarryView>,
     /// The numbers behind the quotes now.
     pub quote: Option<QuoteNumbers>,
+    /// What the model expects of its quotes in the long run; compare `average_inventory_base`.
+    pub forecast: Option<Forecast>,
 }
 
 /// How the prices of two instruments move together.
@@ -401,6 +403,7 @@ impl Engine {
             funding_rate: desk.mark.as_ref().map(|mark| mark.funding_rate),
             carry: self.carry_view(desk),
             quote: desk.numbers,
+            forecast: desk.forecast,
         }
     }
 

@@ -241,6 +241,37 @@ fn naughty_files_are_refused_with_a_reason() {
             "model = \"fixed\"\nrisk_aversion = 0.1",
             &["belongs to model = \"glft\""],
         ),
+        (
+            "model = \"fixed\"",
+            "model = \"fixed\"\nhorizon_s = 60",
+            &["quoting.horizon_s", "belongs to model = \"glft\""],
+        ),
+        (
+            "model = \"fixed\"",
+            "model = \"cartea_jaimungal\"\nrisk_aversion = 0.1",
+            &["exactly one of running_penalty and inventory_std_target_base"],
+        ),
+        (
+            "model = \"fixed\"",
+            "model = \"glft\"\nrunning_penalty = 0.1",
+            &["exactly one of risk_aversion and inventory_std_target_base"],
+        ),
+        (
+            "model = \"fixed\"",
+            "model = \"avellaneda_stoikov\"\nhorizon_s = -1",
+            &["quoting.horizon_s is -1; it must be above zero"],
+        ),
+        ("model = \"fixed\"", "model = \"glft_closed_form\"\nhorizon_s = 60", &["has no horizon"]),
+        (
+            "cross_asset_skew = false",
+            "cross_asset_skew = true",
+            &["no effect with model = \"fixed\""],
+        ),
+        (
+            "assumed_latency_ms = 0",
+            "assumed_latency_ms = 10001",
+            &["is 10001; allowed is 0 to 10000"],
+        ),
         ("listen = \"127.0.0.1:9464\"", "listen = \"0.0.0.0:9464\"", &["allow_remote"]),
         ("listen = \"127.0.0.1:9464\"", "listen = \"here\"", &["address:port"]),
         ("order_id_prefix = \"ek\"", "order_id_prefix = \"Even Keel\"", &["a-z and 0-9"]),
