@@ -4,7 +4,7 @@
 //! to people are `f64`.
 
 mod attribution;
-mod hedge;
+pub mod hedge;
 mod markout;
 mod position;
 
