@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::domain::{Bps, Money, Prefix, Span};
+use crate::inventory::HedgeMode;
 
 use super::secrets::{KeySource, SecretSource};
 
@@ -273,6 +274,14 @@ pub struct Hedge {
     pub min_interval: Span,
     /// Exposure beyond the trigger for longer is an alarm and stops quotes that would add to it.
     pub deadline: Span,
+    /// What begins a hedge: the trigger, or the band inside which waiting is cheaper.
+    pub mode: HedgeMode,
+    /// A hedge first rests at the touch for this long; zero: it takes at once.
+    pub passive: Span,
+    /// From this share of a limit on a hedge is urgent: neither band nor resting, per cent.
+    pub urgent_exposure_pct: f64,
+    /// Time over which removed risk and funding are reckoned.
+    pub risk_horizon: Span,
 }
 
 /// `[risk]`: limits that no order passes, whatever its purpose.

@@ -110,7 +110,7 @@ impl Engine {
         self.agenda.set_profit(id, desk.profit_quote());
         self.venues[desk.venue.index()].market.alive_at = now;
         let group = &self.groups[desk.group];
-        if group.plan.since.is_some() && group.hedge_at == Some(id) {
+        if group.plan.since.is_some() && group.hedges.contains(&id) {
             self.agenda.hedge_now(desk.group);
         }
     }
@@ -146,6 +146,7 @@ impl Engine {
         desk.book.invalidate();
         desk.pace.restart(self.now);
         self.agenda.quote_now(id);
+        self.agenda.hedge_now(desk.group);
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
 
@@ -202,12 +203,19 @@ impl Engine {
             self.after_order_news(id, order_id, out);
         }
         self.count_fill(fill, purpose);
+        if purpose == Some(Purpose::Hedge) {
+            self.on_hedge_fill(fill, fee_quote);
+        }
         let desk = &self.desks[id.index()];
         self.agenda.set_profit(id, desk.profit_quote());
         self.agenda.quote_now(id);
         self.agenda.hedge_now(desk.group);
         for &member in &self.groups[desk.group].members {
             self.agenda.quote_now(member);
+            // A fill is answered at once, however short ago a side was changed.
+            for side in &mut self.desks[member.index()].sides {
+                side.changed_at = Ts(0);
+            }
         }
         if purpose == Some(Purpose::Quote) && self.params.pace.post_fill_pause > Span::ZERO {
             let until = now + self.params.pace.post_fill_pause;
@@ -363,7 +371,8 @@ impl Engine {
             RejectClass::Closed => Reason::NotTrading,
             _ => Reason::RejectPause,
         };
-        if purpose == Purpose::Quote {
+        // A hedge instrument's pause holds back what would rest there, not what takes.
+        if purpose != Purpose::Flatten {
             self.pause_side(id, side, now + pause, reason);
         }
         if class == RejectClass::InsufficientFunds || class == RejectClass::ReduceOnly {

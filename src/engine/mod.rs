@@ -9,8 +9,11 @@ mod account;
 mod agenda;
 mod apply;
 mod desk;
+mod flatten;
+mod hedge_view;
 mod hedging;
 mod lifecycle;
+mod outlets;
 mod params;
 mod quote;
 mod send;
@@ -21,6 +24,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 pub use desk::Tally;
+pub use hedge_view::{BandView, HedgeRecordView, HedgeView, OutletView};
 pub use params::{
     InstrumentParams, MarketParams, Mission, Pace, Params, ReferenceParams, RiskParams, Role,
     ShutdownParams, VenueParams,
@@ -33,6 +37,7 @@ use crate::domain::{
     Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Span, State,
     Ts, VenueId,
 };
+use crate::inventory::hedge::HedgeLog;
 use crate::orders::Store;
 use crate::risk::Breaker;
 use agenda::Agenda;
@@ -113,6 +118,7 @@ pub struct Engine {
     venues: Vec<Venue>,
     desks: Vec<Desk>,
     groups: Vec<Group>,
+    hedge_log: HedgeLog,
     agenda: Agenda,
     marked_at: Vec<Ts>,
     orders: Store,
@@ -165,6 +171,7 @@ impl Engine {
             venues,
             desks,
             groups,
+            hedge_log: HedgeLog::default(),
             agenda,
             marked_at: vec![Ts(0); params.instruments.len()],
             orders: Store::new(params.instruments.len()),

@@ -4,10 +4,12 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 use super::desk::Desk;
+use super::hedge_view::{HedgeRecordView, HedgeView};
 use super::{Counts, Ending, Engine, Tally};
 use crate::domain::{
     BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
 };
+use crate::inventory::hedge::HedgeTotals;
 use crate::inventory::{Markout, Parts};
 use crate::orders::{Order, Phase, Request};
 use crate::quoting::QuoteNumbers;
@@ -31,6 +33,8 @@ pub struct Status {
     pub instruments: Vec<InstrumentView>,
     /// Exposure by base asset.
     pub exposure: Vec<GroupView>,
+    /// The last hedges, oldest first.
+    pub hedges: Vec<HedgeRecordView>,
     /// Orders that are not closed.
     pub orders: Vec<OrderView>,
     /// The session so far.
@@ -166,8 +170,10 @@ pub struct GroupView {
     pub open_buys_base: Money,
     /// What live orders could still sell, base.
     pub open_sells_base: Money,
-    /// How long the exposure has been beyond the hedge trigger, milliseconds.
+    /// How long the exposure has been beyond the edge from which on it is hedged, milliseconds.
     pub beyond_trigger_ms: Option<i64>,
+    /// How it is hedged; `None` where nothing hedges it.
+    pub hedge: Option<HedgeView>,
 }
 
 /// One order that is not closed.
@@ -202,6 +208,8 @@ pub struct Summary {
     pub duration_ms: i64,
     /// What was done.
     pub counts: Counts,
+    /// What hedging cost and removed.
+    pub hedging: HedgeTotals,
     /// Fills that rested.
     pub maker_fills: u64,
     /// Fills that took.
@@ -229,6 +237,7 @@ impl Engine {
             venues: self.venues.iter().map(|venue| venue_view(venue, now)).collect(),
             instruments: self.desks.iter().map(|desk| self.instrument_view(desk, now)).collect(),
             exposure: self.group_views(now),
+            hedges: self.hedge_records(),
             orders: self.orders.all().filter_map(|order| self.order_view(order, now)).collect(),
             session: self.summary(now),
         }
@@ -252,6 +261,7 @@ impl Engine {
         Summary {
             duration_ms: now.since(began).ms(),
             counts: self.counts,
+            hedging: self.hedge_log.totals(),
             maker_fills: self.desks.iter().map(|desk| desk.tally.maker_fills).sum(),
             taker_fills: self.desks.iter().map(|desk| desk.tally.taker_fills).sum(),
             maker_volume_quote: self.desks.iter().map(|desk| desk.tally.maker_volume_quote).sum(),
@@ -336,6 +346,7 @@ impl Engine {
                     open_buys_base: buys,
                     open_sells_base: sells,
                     beyond_trigger_ms: group.plan.since.map(|since| now.since(since).ms()),
+                    hedge: self.hedge_view(group),
                 }
             })
             .collect()

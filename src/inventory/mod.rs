@@ -9,7 +9,7 @@ mod markout;
 mod position;
 
 pub use attribution::{Attribution, Imbalance, Parts};
-pub use hedge::{HedgeInputs, HedgeOrder, HedgeParams, HedgePlan, Hedger};
+pub use hedge::{HedgeInputs, HedgeMode, HedgeOrder, HedgeParams, HedgePlan, Hedger};
 pub use markout::{MAX_PENDING, Markout, Markouts};
 pub use position::{Booked, Position, RECENT_TRADES};
 

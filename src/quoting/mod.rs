@@ -57,6 +57,8 @@ pub struct QuoteNumbers {
     pub half_spread_bps: f64,
     /// Reservation against fair, bps: below zero when long.
     pub skew_bps: f64,
+    /// How far the model moves both quotes per base unit held, bps.
+    pub skew_bps_per_base: f64,
     /// Inventory as a share of its limit, −1 to 1 (cut there).
     pub share_of_limit: f64,
     /// Least half-spread that pays the fee and the edge wanted, bps.
@@ -147,6 +149,7 @@ fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
         reservation,
         half_spread_bps,
         skew_bps,
+        skew_bps_per_base: model.skew / unit,
         share_of_limit: share,
         break_even_bps: break_even,
         clamps,

@@ -34,6 +34,9 @@ pub struct Metrics {
     side_quoting: Level,
     hedges: Count,
     hedge_seconds: Histogram,
+    hedge_cost: Level,
+    hedge_risk_removed: Level,
+    hedge_band: Level,
     books_lost: Count,
     garbled: Count,
     differs: Count,
@@ -58,6 +61,9 @@ impl Default for Metrics {
             side_quoting: Family::default(),
             hedges: Family::default(),
             hedge_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
+            hedge_cost: Family::default(),
+            hedge_risk_removed: Family::default(),
+            hedge_band: Family::default(),
             books_lost: Family::default(),
             garbled: Family::default(),
             differs: Family::default(),
@@ -103,6 +109,21 @@ impl Metrics {
             "From the trigger to net exposure back inside it",
             Unit::Seconds,
             self.hedge_seconds.clone(),
+        );
+        r.register(
+            "evenkeel_hedge_cost_quote",
+            "Paid for hedges: fees and slippage against the mid when decided, quote",
+            self.hedge_cost.clone(),
+        );
+        r.register(
+            "evenkeel_hedge_risk_removed_quote",
+            "Standard deviation of the result that hedges took away, summed, quote",
+            self.hedge_risk_removed.clone(),
+        );
+        r.register(
+            "evenkeel_hedge_band_base",
+            "Net exposure inside which waiting is cheaper than hedging, base",
+            self.hedge_band.clone(),
         );
     }
 
@@ -189,7 +210,10 @@ impl Metrics {
                 self.position.get_or_create(&vec![at]).set(position.0 as f64);
             }
             Note::HedgeStarted { instrument: id, .. } => inc(&self.hedges, &vec![instrument(*id)]),
-            Note::HedgeDone { took_ms, .. } => self.hedge_seconds.observe(*took_ms as f64 * 1e-3),
+            Note::HedgeDone { .. } => self.hedge_done(note),
+            Note::HedgeBand { base, band_base, .. } => {
+                self.hedge_band.get_or_create(&vec![("base", base.clone())]).set(*band_base);
+            }
             Note::BookLost { instrument: id, why } => {
                 inc(&self.books_lost, &vec![instrument(*id), ("why", word(why))]);
             }
@@ -210,6 +234,19 @@ impl Metrics {
             | Note::TargetTaken { .. }
             | Note::Latch { .. } => {}
         }
+    }
+
+    fn hedge_done(&self, note: &Note) {
+        let Note::HedgeDone {
+            base, took_ms, fees_quote, slippage_quote, risk_removed_quote, ..
+        } = note
+        else {
+            return;
+        };
+        self.hedge_seconds.observe(*took_ms as f64 * 1e-3);
+        let labels = vec![("base", base.clone())];
+        self.hedge_cost.get_or_create(&labels).inc_by(number(*fees_quote + *slippage_quote));
+        self.hedge_risk_removed.get_or_create(&labels).inc_by(*risk_removed_quote);
     }
 
     fn state(&self, from: State, to: State) {

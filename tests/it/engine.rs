@@ -10,7 +10,7 @@ use std::path::Path;
 
 use evenkeel::domain::*;
 use evenkeel::engine::*;
-use evenkeel::inventory::HedgeParams;
+use evenkeel::inventory::{HedgeMode, HedgeParams};
 use evenkeel::quoting;
 use evenkeel::risk::Limits;
 
@@ -80,10 +80,13 @@ pub fn params() -> Params {
         hedge: Some(HedgeParams {
             trigger_base: dec("0.003"),
             target_base: dec("0"),
-            max_order_base: dec("0.01"),
+            mode: HedgeMode::Trigger,
             max_slippage_bps: dec("5"),
             min_interval: Span::from_ms(200),
             deadline: Span::from_ms(2000),
+            passive: Span::ZERO,
+            urgent_share: 0.9,
+            horizon: Span::from_s(60),
         }),
         risk: RiskParams {
             loss_limit_quote_session: dec("50"),

@@ -130,12 +130,9 @@ impl Franchise {
         let top = top_eigenvalue(&diagonal, beside);
         let state = ground_state(&diagonal, beside, top);
         let weight: f64 = state.iter().map(|f| f * f).sum();
-        let variance: f64 = state
-            .iter()
-            .zip(0u32..)
-            .map(|(f, i)| f * f * (f64::from(i) - b).powi(2))
-            .sum::<f64>()
-            / weight;
+        let variance: f64 =
+            state.iter().zip(0u32..).map(|(f, i)| f * f * (f64::from(i) - b).powi(2)).sum::<f64>()
+                / weight;
         let hedge_rate = corner * (state[0].powi(2) + state[last].powi(2)) / weight;
         let moved: f64 = state.windows(2).map(|pair| 2.0 * beside * pair[0] * pair[1]).sum();
         BandValue {

@@ -6,6 +6,7 @@
 
 mod band;
 mod cross;
+mod log;
 mod plan;
 mod route;
 
@@ -14,5 +15,9 @@ pub use band::{
     unskewed_band_units, unskewed_cost_rate,
 };
 pub use cross::{CrossHedge, cross_hedge, hedge_rate, marginal_value};
-pub use plan::{HedgeInputs, HedgeOrder, HedgeParams, HedgePlan, Hedger};
+pub use log::{HEDGES_KEPT, HedgeLog, HedgeRecord, HedgeTotals};
+pub use plan::{HedgeInputs, HedgeMode, HedgeOrder, HedgeParams, HedgePlan, Hedger};
 pub use route::{Pool, Route, route};
+
+#[cfg(test)]
+mod tests;

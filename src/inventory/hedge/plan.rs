@@ -1,25 +1,50 @@
-//! When and how to take net exposure off with an order that trades at once.
+//! When to hedge, how much, and with how much haste.
 //!
 //! The plan is keyed on net exposure and on hedges that are on their way, not on fills: partial
 //! and late fills need no special case, and no exposure is hedged twice.
+//!
+//! ```text
+//!   inside ── exposure reaches the edge ──▶ resting ── its time is up, or urgent ──▶ taking
+//!     ▲                                        │                                       │
+//!     └──────────── back inside ───────────────┴───────────────────────────────────────┘
+//! ```
+//!
+//! Without a passive phase an excursion begins with taking.
 
-use crate::domain::{Instrument, Money, Px, Qty, Side, Span, Ts};
+use crate::domain::{Instrument, Money, Px, Side, Span, Ts};
+
+/// What begins a hedge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeMode {
+    /// Exposure reaches the trigger; it goes back to the target.
+    Trigger,
+    /// Exposure leaves the band inside which waiting is cheaper than hedging; it goes back to the
+    /// edge of the band. The trigger is the widest that the band may be.
+    Band,
+}
 
 /// The settings of hedging one base asset.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HedgeParams {
-    /// Net exposure, without sign, from which on a hedge is due, in base.
+    /// What begins a hedge.
+    pub mode: HedgeMode,
+    /// Net exposure, without sign, from which on a hedge is due whatever the mode, in base.
     pub trigger_base: Money,
-    /// Net exposure, without sign, that a hedge brings it back to, in base; below the trigger.
+    /// Net exposure, without sign, that a hedge in trigger mode or an urgent one brings it back
+    /// to, in base; below the trigger.
     pub target_base: Money,
-    /// Largest single hedge order, in base.
-    pub max_order_base: Money,
     /// How far through the best price the limit of a hedge may be, bps.
     pub max_slippage_bps: Money,
     /// Shortest time between two hedge orders.
     pub min_interval: Span,
-    /// Exposure beyond the trigger for this long is late.
+    /// Exposure beyond the edge for this long is late.
     pub deadline: Span,
+    /// How long a hedge first rests at the touch before it takes; zero: not at all.
+    pub passive: Span,
+    /// Share of `risk.max_net_exposure_quote` from which on a hedge is urgent, above 0 to 1.
+    pub urgent_share: f64,
+    /// Time over which the risk that a hedge removes and the funding that it earns are reckoned.
+    pub horizon: Span,
 }
 
 impl HedgeParams {
@@ -32,7 +57,6 @@ impl HedgeParams {
                 self.target_base >= Money::ZERO && self.target_base < self.trigger_base,
                 "target_base: allowed is 0 up to, but not including, trigger_base",
             ),
-            (self.max_order_base > Money::ZERO, "max_order_base: allowed is above 0"),
             (
                 self.max_slippage_bps >= Money::ZERO
                     && self.max_slippage_bps <= Money::ONE_THOUSAND,
@@ -40,51 +64,74 @@ impl HedgeParams {
             ),
             (self.min_interval >= Span::ZERO, "min_interval_ms: allowed is 0 and above"),
             (self.deadline > Span::ZERO, "deadline_ms: allowed is above 0"),
+            (self.passive >= Span::ZERO, "passive_ms: allowed is 0 and above"),
+            (
+                self.urgent_share > 0.0 && self.urgent_share <= 1.0,
+                "urgent_exposure_pct: allowed is above 0 to 100",
+            ),
+            (self.horizon > Span::ZERO, "risk_horizon_ms: allowed is above 0"),
         ];
         rules.iter().filter(|(fine, _)| !fine).map(|(_, text)| (*text).to_owned()).collect()
+    }
+
+    /// The worst price that a hedge may take: the best one, moved by the slippage allowed and
+    /// rounded to the tick on the near side. `None` when that is no price.
+    #[must_use]
+    pub fn worst_px(&self, instrument: &Instrument, best: Px, side: Side) -> Option<Px> {
+        let slip = Money::from(best.0) * self.max_slippage_bps / Money::from(10_000);
+        let ticks = i64::try_from(slip.trunc()).ok()?;
+        let px = best.away(side.opposite(), ticks);
+        Some(px.clamp(instrument.min_px.max(Px(1)), instrument.max_px))
     }
 }
 
 /// What the plan is made from.
-#[derive(Clone, Copy, Debug)]
-pub struct HedgeInputs<'a> {
-    /// Where hedges are placed.
-    pub instrument: &'a Instrument,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HedgeInputs {
     /// Net exposure, in base; above zero is long.
     pub exposure_base: Money,
-    /// What hedge orders on their way would still add to the exposure if they filled, in base:
-    /// below zero for sells. Orders of unknown fate are on their way.
+    /// What hedge orders on their way, resting ones included, would still add to the exposure if
+    /// they filled, in base: below zero for sells. Orders of unknown fate are on their way.
     pub in_flight_base: Money,
-    /// Best bid of others there; `None` when the book is not proven: nothing is placed then.
-    pub best_bid: Option<Px>,
-    /// Best ask of others there.
-    pub best_ask: Option<Px>,
+    /// The part of it that rests and may be changed.
+    pub resting_base: Money,
+    /// Smallest hedge that any venue would take, in base.
+    pub least_base: Money,
+    /// Half-width of the band, in base; `None` while it is not known, and in trigger mode.
+    pub band_base: Option<Money>,
+    /// Something other than time presses: exposure is near its limit.
+    pub pressed: bool,
 }
 
-/// A hedge to place, immediate-or-cancel.
+/// A hedge that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HedgeOrder {
     /// Which way.
     pub side: Side,
-    /// How much.
-    pub qty: Qty,
-    /// Worst price allowed.
-    pub px: Px,
+    /// How much, in base; not yet in lots of any venue. What rests already is part of it.
+    pub base: Money,
+    /// It may rest at the touch for now.
+    pub passive: bool,
 }
 
 /// What hedging wants now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HedgePlan {
-    /// A hedge to place now.
+    /// A hedge that is due now.
     pub order: Option<HedgeOrder>,
-    /// Since when the exposure has been beyond the trigger; `None` inside.
+    /// Since when the exposure has been beyond the edge; `None` inside.
     pub since: Option<Ts>,
     /// The deadline has passed.
     pub late: bool,
-    /// The exposure has just come back inside the trigger, after this long.
+    /// The exposure has just come back inside, after this long.
     pub done: Option<Span>,
-    /// When to plan again if nothing else happens: the interval ends or the deadline passes.
+    /// When to plan again if nothing else happens: the interval ends, the passive phase ends or
+    /// the deadline passes.
     pub next: Option<Ts>,
+    /// Exposure, without sign, from which on a hedge is due, in base.
+    pub edge_base: Money,
+    /// The band does not count now: near the limit, or late.
+    pub urgent: bool,
 }
 
 impl HedgePlan {
@@ -104,65 +151,77 @@ pub struct Hedger {
 }
 
 impl Hedger {
-    /// Inside the trigger, nothing sent yet.
+    /// Inside the edge, nothing sent yet.
     #[must_use]
     pub fn new(params: HedgeParams) -> Hedger {
         Hedger { params, since: None, last_order: None }
     }
 
-    /// What to do now. A planned order starts the interval, whether or not it then leaves: a
-    /// hedge that is refused again and again does not spin.
-    pub fn plan(&mut self, now: Ts, inputs: &HedgeInputs<'_>) -> HedgePlan {
-        let mut plan = HedgePlan::default();
-        if inputs.exposure_base.abs() < self.params.trigger_base {
+    /// What to do now.
+    pub fn plan(&mut self, now: Ts, inputs: &HedgeInputs) -> HedgePlan {
+        let params = self.params;
+        let late = self.since.is_some_and(|since| now.since(since) >= params.deadline);
+        let urgent = late || inputs.pressed;
+        let (edge, back_to) = self.edge(inputs, urgent);
+        let mut plan = HedgePlan { edge_base: edge, urgent, ..HedgePlan::default() };
+        // An excursion with a passive phase ends where the hedge was to end, or the first small
+        // fill at the edge would be the last.
+        let passes = params.passive > Span::ZERO && self.since.is_some();
+        let ends = if passes { edge.min(back_to + inputs.least_base) } else { edge };
+        if inputs.exposure_base.abs() < ends || inputs.exposure_base.is_zero() {
             plan.done = self.since.take().map(|since| now.since(since));
             return plan;
         }
         let since = *self.since.get_or_insert(now);
         plan.since = Some(since);
-        plan.late = now.since(since) >= self.params.deadline;
-        let free_at = self.last_order.map(|at| at + self.params.min_interval);
-        let free = free_at.is_none_or(|at| now >= at);
-        if free {
-            plan.order = self.order(inputs);
+        plan.late = now.since(since) >= params.deadline;
+        let resting_ends = since + params.passive;
+        let passive = !urgent && now < resting_ends;
+        let free_at = self.last_order.map(|at| at + params.min_interval);
+        if passive || free_at.is_none_or(|at| now >= at) {
+            plan.order = order(inputs, ends, back_to, passive);
         }
-        if plan.order.is_some() {
-            self.last_order = Some(now);
-        }
-        let interval_ends = self.last_order.map(|at| at + self.params.min_interval);
-        let deadline = Some(since + self.params.deadline);
-        plan.next = [interval_ends, deadline].into_iter().flatten().filter(|at| *at > now).min();
+        let deadline = since + params.deadline;
+        plan.next = [free_at, Some(resting_ends), Some(deadline)]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now)
+            .min();
         plan
     }
 
-    /// The order that brings the exposure, hedges on their way counted as filled, back to the
-    /// target; `None` when that exposure is inside the trigger or too small to trade.
-    fn order(&self, inputs: &HedgeInputs<'_>) -> Option<HedgeOrder> {
-        let effective = inputs.exposure_base + inputs.in_flight_base;
-        let flipped = effective.is_sign_negative() != inputs.exposure_base.is_sign_negative();
-        if flipped || effective.abs() < self.params.trigger_base {
-            return None;
-        }
-        let side = if effective > Money::ZERO { Side::Sell } else { Side::Buy };
-        let px = self.worst_px(inputs, side)?;
-        let wanted = (effective.abs() - self.params.target_base)
-            .min(inputs.exposure_base.abs())
-            .min(self.params.max_order_base);
-        let qty = inputs.instrument.lots_within(wanted).min(inputs.instrument.max_qty);
-        let least = inputs.instrument.least_qty(px).max(Qty(1));
-        (qty >= least).then_some(HedgeOrder { side, qty, px })
+    /// A planned order that takes has been tried, whether or not it left: the interval begins, so
+    /// that a hedge that is refused again and again does not spin. When to plan again.
+    pub fn tried(&mut self, now: Ts) -> Ts {
+        self.last_order = Some(now);
+        now + self.params.min_interval
     }
 
-    /// The best price that the order would meet, moved by the slippage allowed and rounded to
-    /// the tick on the near side.
-    fn worst_px(&self, inputs: &HedgeInputs<'_>, side: Side) -> Option<Px> {
-        let best = match side {
-            Side::Buy => inputs.best_ask?,
-            Side::Sell => inputs.best_bid?,
+    /// Exposure from which on a hedge is due, and what it goes back to.
+    fn edge(&self, inputs: &HedgeInputs, urgent: bool) -> (Money, Money) {
+        let HedgeParams { trigger_base, target_base, .. } = self.params;
+        let Some(band) = inputs.band_base.filter(|_| self.params.mode == HedgeMode::Band) else {
+            return (trigger_base, target_base);
         };
-        let slip = Money::from(best.0) * self.params.max_slippage_bps / Money::from(10_000);
-        let ticks = i64::try_from(slip.trunc()).ok()?;
-        let px = best.away(side.opposite(), ticks);
-        Some(px.clamp(inputs.instrument.min_px.max(Px(1)), inputs.instrument.max_px))
+        // What is beyond the band must be worth an order, and the trigger caps the width.
+        let least = inputs.least_base.max(Money::ZERO);
+        let band = band.min(trigger_base - least).max(Money::ZERO);
+        let edge = (band + least).min(trigger_base);
+        (edge, if urgent { band.min(target_base) } else { band })
     }
+}
+
+/// The order that brings the exposure, hedges on their way counted as filled, back; `None` when
+/// that exposure is inside the edge already. A hedge that may rest takes the place of those that
+/// rest, so they do not count.
+fn order(inputs: &HedgeInputs, edge: Money, back_to: Money, passive: bool) -> Option<HedgeOrder> {
+    let standing = if passive { inputs.resting_base } else { Money::ZERO };
+    let effective = inputs.exposure_base + inputs.in_flight_base - standing;
+    let flipped = effective.is_sign_negative() != inputs.exposure_base.is_sign_negative();
+    if flipped || effective.abs() < edge {
+        return None;
+    }
+    let side = if effective > Money::ZERO { Side::Sell } else { Side::Buy };
+    let base = (effective.abs() - back_to).min(inputs.exposure_base.abs());
+    (base > Money::ZERO).then_some(HedgeOrder { side, base, passive })
 }

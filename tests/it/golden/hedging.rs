@@ -33,12 +33,8 @@ fn exact_band(case: &Case<'_>) {
     };
     let widest = case.number("Qmax") as u32;
     let market = Market { sigma: maker.sigma, a: maker.a, k: maker.k };
-    let outlook = Outlook {
-        risk_aversion: maker.gamma,
-        execution_aversion: 0.0,
-        drift: 0.0,
-        impact: 0.0,
-    };
+    let outlook =
+        Outlook { risk_aversion: maker.gamma, execution_aversion: 0.0, drift: 0.0, impact: 0.0 };
     let skew = depths(market, outlook).unwrap().skew;
     let near = |got: f64, expected: &Value, rel: f64| {
         let expected = number(expected);
@@ -108,11 +104,8 @@ fn cross(case: &Case<'_>) {
 
 fn routing(case: &Case<'_>) {
     let selling = case.has("sell_qty");
-    let (side, key, levels) = if selling {
-        (Side::Sell, "sell_qty", "bids")
-    } else {
-        (Side::Buy, "buy_qty", "asks")
-    };
+    let (side, key, levels) =
+        if selling { (Side::Sell, "sell_qty", "bids") } else { (Side::Buy, "buy_qty", "asks") };
     let venues = case.input("venues").as_object().unwrap();
     let pools: Vec<Pool> = venues
         .values()
