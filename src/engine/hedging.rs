@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::inventory::hedge::HedgeRecord;
 use crate::inventory::{HedgeInputs, HedgeMode, HedgeOrder, HedgeParams, HedgePlan, Hedger};
-use crate::orders::{Change, Order, Request, Tolerance, Working, changes};
+use crate::orders::{Change, Order, Phase, Request, Tolerance, Working, changes};
 
 /// Instruments of one base asset: one risk, over all venues.
 #[derive(Clone, Debug)]
@@ -289,6 +289,11 @@ impl Engine {
             can_shrink: spot,
         };
         let mut plan = changes(side, wanted.as_slice(), &working, tolerance, now);
+        if wanted.is_none() {
+            // What may be live without our knowing is not left behind either.
+            let doubted = working.iter().filter(|w| matches!(w.0.phase, Phase::Unknown(_)));
+            plan.extend(doubted.map(|w| Change::Cancel { id: w.0.new.id }));
+        }
         if leaving || plan.iter().any(|change| matches!(change, Change::Cancel { .. })) {
             plan.retain(|change| matches!(change, Change::Cancel { .. }));
         }
@@ -458,7 +463,7 @@ fn is_resting_hedge(order: &Order) -> bool {
 fn may_change(order: &Order) -> bool {
     is_resting_hedge(order)
         && !matches!(order.request, Request::Cancel { .. })
-        && !matches!(order.phase, crate::orders::Phase::Unknown(_))
+        && !matches!(order.phase, Phase::Unknown(_))
 }
 
 impl Engine {

@@ -101,11 +101,28 @@ pub fn params() -> Params {
     }
 }
 
+/// Hedging by the band, with as many hedge instruments, each on its own venue.
+fn banded(hedges: u8) -> Params {
+    let mut params = params();
+    for extra in 1..hedges {
+        let mut venue = params.venues[1].clone();
+        venue.name = format!("perp{}", extra + 1);
+        params.venues.push(venue);
+        let mut instrument = params.instruments[1].clone();
+        instrument.venue = VenueId(extra + 1);
+        params.instruments.push(instrument);
+    }
+    let hedge = params.hedge.as_mut().unwrap();
+    hedge.mode = HedgeMode::Band;
+    hedge.trigger_base = dec("0.0085");
+    params
+}
+
 pub fn instrument(id: u16) -> Instrument {
     let spot = id == 0;
     Instrument {
         id: InstrumentId(id),
-        venue: VenueId(u8::from(!spot)),
+        venue: VenueId(u8::try_from(id).unwrap()),
         symbol: "BTCUSDT".to_owned(),
         kind: if spot { InstrumentKind::Spot } else { InstrumentKind::LinearPerpetual },
         base: Asset::new("BTC"),
@@ -124,7 +141,11 @@ pub fn instrument(id: u16) -> Instrument {
 
 const START_MS: i64 = 1_700_000_000_000;
 
+/// Instruments of the stories, by id; each is alone on the venue of the same number.
+const NAMES: [&str; 3] = ["spot", "perp", "perp2"];
+
 struct Story {
+    venues: u8,
     engine: Engine,
     now_ms: i64,
     sent: BTreeMap<u32, NewOrder>,
@@ -135,8 +156,13 @@ struct Story {
 
 impl Story {
     fn new() -> Story {
+        Story::with(params())
+    }
+
+    fn with(params: Params) -> Story {
         Story {
-            engine: Engine::new(params()),
+            venues: u8::try_from(params.venues.len()).unwrap(),
+            engine: Engine::new(params),
             now_ms: 0,
             sent: BTreeMap::new(),
             trade_id: 0,
@@ -170,9 +196,9 @@ impl Story {
     fn events(&mut self, part: &str, inbox: &mut Vec<Event>) {
         let words: Vec<&str> = part.split_whitespace().collect();
         let at = self.now();
-        let which = |word: &str| u16::from(word == "perp");
+        let which = |word: &str| NAMES.iter().position(|name| *name == word).unwrap() as u16;
         match words.as_slice() {
-            ["connected"] => connected(inbox),
+            ["connected"] => connected(self.venues, inbox),
             ["account", who, rest @ ..] => {
                 inbox.push(Event::Account(self.account(which(who), rest)));
             }
@@ -193,13 +219,14 @@ impl Story {
             ["lost", who] => inbox
                 .push(Event::BookLost { instrument: InstrumentId(which(who)), why: BookLoss::Gap }),
             ["user", who, "down"] => inbox.push(Event::Link {
-                venue: VenueId(u8::from(*who == "perp")),
+                venue: VenueId(which(who) as u8),
                 link: LinkKind::User,
                 up: false,
                 text: "closed".to_owned(),
             }),
             ["alive"] => inbox.extend(
-                [0, 1].map(|venue| Event::Alive { venue: VenueId(venue), link: LinkKind::Market }),
+                (0..self.venues)
+                    .map(|venue| Event::Alive { venue: VenueId(venue), link: LinkKind::Market }),
             ),
             ["canceled_old"] => inbox.push(Event::Order(self.left_order())),
             ["pause"] => inbox.push(Event::Control(Control::Pause)),
@@ -353,7 +380,7 @@ impl Story {
     }
 
     fn describe(&mut self, action: &Action) -> Option<String> {
-        let name = |id: InstrumentId| if id.0 == 0 { "spot" } else { "perp" };
+        let name = |id: InstrumentId| NAMES[id.index()];
         let number = |id: OrderId| match id.epoch {
             1 => format!("#{}", id.counter),
             _ => format!("old#{}", id.counter),
@@ -376,11 +403,17 @@ impl Story {
                     if order.reduce_only { " reduce_only" } else { "" },
                 )
             }
-            Action::Amend(amend) => format!("amend {} x {}", number(amend.id), amend.qty.0),
+            Action::Amend(amend) => {
+                let price = instrument(amend.instrument.0).price(amend.px);
+                if let Some(order) = self.sent.get_mut(&amend.id.counter) {
+                    (order.px, order.qty) = (amend.px, amend.qty);
+                }
+                format!("amend {} {price} x {}", number(amend.id), amend.qty.0)
+            }
             Action::Cancel { id, .. } => format!("cancel {}", number(*id)),
             Action::Query { id, .. } => format!("query {}", number(*id)),
             Action::Reconcile { venue } => {
-                format!("reconcile {}", if venue.0 == 0 { "spot" } else { "perp" })
+                format!("reconcile {}", NAMES[venue.index()])
             }
             Action::Resync { instrument } => format!("resync {}", name(*instrument)),
             Action::Note(note) => return describe_note(note),
@@ -392,7 +425,15 @@ fn describe_note(note: &Note) -> Option<String> {
     Some(match note {
         Note::StateChanged { to, .. } => format!("state {to}"),
         Note::SideReason { side, reason, .. } => format!("{side}s: {}", reason.as_str()),
-        Note::HedgeDone { took_ms, .. } => format!("hedged after {took_ms} ms"),
+        Note::HedgeDone { took_ms, hedged_base, fees_quote, slippage_quote, .. } => format!(
+            "hedged {} after {took_ms} ms, slippage {}, fees {}",
+            hedged_base.normalize(),
+            slippage_quote.normalize(),
+            fees_quote.normalize()
+        ),
+        Note::HedgeBand { band_base, cost_bps, .. } => {
+            format!("band {band_base:.5}, hedging costs {cost_bps:.2} bps")
+        }
         Note::HedgeLate { since_ms, .. } => format!("hedge late: {since_ms} ms"),
         Note::GateBlocked { side, reason, .. } => format!("gate: {side} {}", reason.as_str()),
         Note::Halted { text, .. } => format!("halted: {text}"),
@@ -402,8 +443,8 @@ fn describe_note(note: &Note) -> Option<String> {
     })
 }
 
-fn connected(inbox: &mut Vec<Event>) {
-    for id in [0, 1] {
+fn connected(venues: u8, inbox: &mut Vec<Event>) {
+    for id in 0..venues {
         let venue = VenueId(id);
         inbox.push(Event::Listed(Box::new(instrument(u16::from(id)))));
         inbox.push(Event::Fees {
@@ -418,8 +459,8 @@ fn connected(inbox: &mut Vec<Event>) {
     }
 }
 
-fn replay(story: &str) -> String {
-    let mut play = Story::new();
+fn replay(story: &str, params: Params) -> String {
+    let mut play = Story::with(params);
     let mut written = String::new();
     for line in story.lines().filter(|line| !line.starts_with('<')) {
         writeln!(written, "{line}").unwrap();
@@ -433,9 +474,13 @@ fn replay(story: &str) -> String {
 }
 
 fn check(name: &str) {
+    check_with(name, params());
+}
+
+fn check_with(name: &str, params: Params) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name);
     let story = std::fs::read_to_string(&path).unwrap();
-    let replayed = replay(&story);
+    let replayed = replay(&story, params);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, replayed).unwrap();
         return;
@@ -467,6 +512,28 @@ fn hedges_that_fill_in_part_or_not_at_all() {
 }
 
 #[test]
+fn inside_the_band_nothing_is_hedged_and_beyond_it_only_back_to_its_edge() {
+    let mut params = banded(1);
+    params.hedge.as_mut().unwrap().urgent_share = 0.75;
+    check_with("band.txt", params);
+}
+
+#[test]
+fn a_hedge_goes_where_it_is_cheapest_and_past_a_venue_that_is_down() {
+    let mut params = banded(2);
+    params.hedge.as_mut().unwrap().mode = HedgeMode::Trigger;
+    params.hedge.as_mut().unwrap().trigger_base = dec("0.003");
+    check_with("routing.txt", params);
+}
+
+#[test]
+fn a_hedge_rests_at_the_touch_and_takes_the_rest_when_its_time_is_up() {
+    let mut params = params();
+    params.hedge.as_mut().unwrap().passive = Span::from_ms(500);
+    check_with("passive.txt", params);
+}
+
+#[test]
 fn a_kill_cancels_everything_and_stays_halted() {
     check("kill.txt");
 }
@@ -493,7 +560,7 @@ fn a_target_that_is_as_found_is_told_so_that_it_is_remembered() {
     let mut engine = Engine::new(params);
     let mut story = Story::new();
     let mut inbox = Vec::new();
-    connected(&mut inbox);
+    connected(2, &mut inbox);
     inbox.push(Event::Account(story.account(0, &["BTC=5", "USDT=1"])));
     let mut actions = Vec::new();
     engine.step(story.now(), &inbox, &mut actions);
