@@ -47,6 +47,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const LEAST_FAREWELL: Duration = Duration::from_millis(250);
 
 mod chores;
+mod reaction;
 
 /// One venue: its protocol and its websockets.
 struct Venue {
@@ -109,6 +110,9 @@ pub(super) struct Driver {
     order_sent: bool,
     http_sent: bool,
     latency: Histogram<u64>,
+    reactions: reaction::Reactions,
+    /// When what this turn works on was found ready.
+    heard_at: Instant,
 }
 
 impl Driver {
@@ -131,6 +135,8 @@ impl Driver {
         Ok(Driver {
             signals: if parts.signals { Some(Signals::listen()?) } else { None },
             stopping: Stopping::new(parts.shutdown_deadline),
+            reactions: reaction::Reactions::new(parts.metrics.reactions.clone()),
+            heard_at: now,
             parts,
             engine,
             venues,
@@ -176,6 +182,7 @@ impl Driver {
 
     async fn wait_and_turn(&mut self) {
         let batch = poll_fn(|cx| self.poll_inputs(cx)).await;
+        self.heard_at = batch.at;
         self.turn(batch.now).await;
         if mem::take(&mut self.http_sent) {
             self.launch(batch.now).await;
@@ -404,6 +411,7 @@ impl Driver {
                 _ => self.fault(format!("an action has no venue: {action:?}")),
             }
         }
+        self.reactions.on_step(self.heard_at, clock::instant(), &actions);
         self.seq += 1;
         self.parts.metrics.steps.inc();
         let inbox = mem::take(&mut self.stepping);
