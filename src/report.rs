@@ -4,10 +4,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Money, Span, State, Ts};
+use crate::domain::{Money, ReactionTimes, Span, State, Ts};
 use crate::engine::{Ending, InstrumentView, Status};
 use crate::inventory::Markout;
-use crate::live::ReactionStatus;
 
 /// The report of one run. Amounts are in the quote asset unless a name says otherwise, and decimal
 /// strings in JSON.
@@ -34,7 +33,7 @@ pub struct SessionReport {
     /// Hedges and flattening.
     pub hedges: HedgeReport,
     /// How fast fills and exposure were answered; `None` where no driver measured it.
-    pub reactions: Option<ReactionStatus>,
+    pub reactions: Option<ReactionTimes>,
     /// New orders, amends and cancels sent, over fills; `None` without a fill.
     pub order_to_trade_ratio: Option<f64>,
 }
@@ -194,7 +193,7 @@ impl SessionReport {
 
     /// With the reaction times that the driver measured.
     #[must_use]
-    pub fn with_reactions(mut self, reactions: ReactionStatus) -> SessionReport {
+    pub fn with_reactions(mut self, reactions: ReactionTimes) -> SessionReport {
         self.reactions = Some(reactions);
         self
     }

@@ -48,7 +48,7 @@ mod status;
 pub use self::core::SharedRegistry;
 pub use metrics::{latency_histogram, link_name};
 pub use observe::{LATCHES, LINES};
-pub use status::{DriverStatus, LinkStatus, ReactionStatus, Snapshot};
+pub use status::{DriverStatus, LinkStatus, Snapshot};
 
 /// Takes each note of the core, on the log thread, in order.
 pub type NoteSink = Box<dyn FnMut(Ts, &Note) + Send>;

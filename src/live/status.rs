@@ -6,7 +6,7 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
-use crate::domain::{LinkKind, Ts, VenueId};
+use crate::domain::{LinkKind, ReactionTimes, Ts, VenueId};
 use crate::engine;
 
 /// A view of the whole daemon at one instant. Serialises flat: the engine's fields beside ours.
@@ -52,24 +52,7 @@ pub struct DriverStatus {
     pub tick_to_wire_count: u64,
     /// How fast fills and exposure were answered.
     #[serde(flatten)]
-    pub reactions: ReactionStatus,
-}
-
-/// How fast the daemon answered what happened to it, over the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct ReactionStatus {
-    /// Median from a fill received to the quotes that answer it written, microseconds.
-    pub fill_to_requote_p50_us: f64,
-    /// The same at the 99th percentile.
-    pub fill_to_requote_p99_us: f64,
-    /// How many were measured.
-    pub fill_to_requote_count: u64,
-    /// Median from exposure past its edge to the hedge written, microseconds.
-    pub edge_to_hedge_p50_us: f64,
-    /// The same at the 99th percentile.
-    pub edge_to_hedge_p99_us: f64,
-    /// How many were measured.
-    pub edge_to_hedge_count: u64,
+    pub reactions: ReactionTimes,
 }
 
 /// One websocket.

@@ -446,6 +446,37 @@ mod tests {
         State,
     };
 
+    fn hedging(base: String) -> [(Note, &'static str); 4] {
+        let (instrument, side, qty) = (InstrumentId(0), Side::Buy, Qty(3));
+        let (exposure_base, waited_ms) = (0.5, Some(0));
+        let done = Note::HedgeDone {
+            base: base.clone(),
+            instrument: Some(instrument),
+            exposure_base,
+            took_ms: 5,
+            hedged_base: Money::ONE,
+            fees_quote: Money::ONE,
+            slippage_quote: Money::ONE,
+            risk_removed_quote: 1.0,
+        };
+        let band = Note::HedgeBand {
+            base: base.clone(),
+            band_base: 0.1,
+            cost_bps: 5.0,
+            skew_bps_per_base: 100.0,
+            std_base: 0.1,
+        };
+        [
+            (
+                Note::HedgeStarted { instrument, side, qty, exposure_base, waited_ms },
+                "hedge_started",
+            ),
+            (done, "hedge_done"),
+            (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
+            (band, "hedge_band"),
+        ]
+    }
+
     /// One of each, with its event name.
     fn all() -> Vec<(Note, &'static str)> {
         let (instrument, venue, side) = (InstrumentId(0), VenueId(0), Side::Buy);
@@ -476,20 +507,9 @@ mod tests {
             volatility_bps_sqrt_s: 1.0,
             inventory_base: 0.0,
         };
-        let hedge_done = Note::HedgeDone {
-            base: base.clone(),
-            instrument: Some(instrument),
-            exposure_base: 0.5,
-            took_ms: 5,
-            hedged_base: Money::ONE,
-            fees_quote: Money::ONE,
-            slippage_quote: Money::ONE,
-            risk_removed_quote: 1.0,
-        };
         let (from, to, why) = (State::Warming, State::Quoting, text.clone());
         let link = LinkKind::User;
-        let exposure_base = 0.5;
-        vec![
+        let mut all = vec![
             (Note::StateChanged { from, to, why }, "state_changed"),
             (Note::SideReason { instrument, side, reason: Reason::BookStale }, "side_reason"),
             (quoted, "quoted"),
@@ -502,22 +522,6 @@ mod tests {
                 "gate_blocked",
             ),
             (filled, "filled"),
-            (
-                Note::HedgeStarted { instrument, side, qty, exposure_base, waited_ms: Some(0) },
-                "hedge_started",
-            ),
-            (hedge_done, "hedge_done"),
-            (
-                Note::HedgeBand {
-                    base: base.clone(),
-                    band_base: 0.1,
-                    cost_bps: 5.0,
-                    skew_bps_per_base: 100.0,
-                    std_base: 0.1,
-                },
-                "hedge_band",
-            ),
-            (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
             (Note::BookSynced { instrument }, "book_synced"),
             (Note::BookLost { instrument, why: BookLoss::Gap }, "book_lost"),
             (Note::Link { venue, link, up: true, text: String::new() }, "link_up"),
@@ -531,7 +535,9 @@ mod tests {
             (Note::Paused { paused: true }, "paused"),
             (Note::Paused { paused: false }, "resumed"),
             (Note::Invariant { text }, "invariant"),
-        ]
+        ];
+        all.extend(hedging(base));
+        all
     }
 
     #[test]

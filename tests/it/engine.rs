@@ -29,6 +29,20 @@ fn limits() -> Limits {
     }
 }
 
+fn hedge_params() -> HedgeParams {
+    HedgeParams {
+        trigger_base: dec("0.003"),
+        target_base: dec("0"),
+        mode: HedgeMode::Trigger,
+        max_slippage_bps: dec("5"),
+        min_interval: Span::from_ms(200),
+        deadline: Span::from_ms(2000),
+        passive: Span::ZERO,
+        urgent_share: 0.9,
+        horizon: Span::from_s(60),
+    }
+}
+
 pub fn params() -> Params {
     let venue = |name: &str| VenueParams {
         name: name.to_owned(),
@@ -77,17 +91,7 @@ pub fn params() -> Params {
             use_own_order_filter: true,
         },
         reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_ms(3000) },
-        hedge: Some(HedgeParams {
-            trigger_base: dec("0.003"),
-            target_base: dec("0"),
-            mode: HedgeMode::Trigger,
-            max_slippage_bps: dec("5"),
-            min_interval: Span::from_ms(200),
-            deadline: Span::from_ms(2000),
-            passive: Span::ZERO,
-            urgent_share: 0.9,
-            horizon: Span::from_s(60),
-        }),
+        hedge: Some(hedge_params()),
         risk: RiskParams {
             loss_limit_quote_session: dec("50"),
             max_fills_per_minute_side: 20,
@@ -531,6 +535,25 @@ fn a_hedge_rests_at_the_touch_and_takes_the_rest_when_its_time_is_up() {
     let mut params = params();
     params.hedge.as_mut().unwrap().passive = Span::from_ms(500);
     check_with("passive.txt", params);
+}
+
+#[test]
+fn a_fill_is_answered_in_the_same_step_however_long_quotes_are_to_stand() {
+    let mut params = params();
+    params.pace.reprice_min_interval = Span::from_s(10);
+    let mut story = Story::with(params);
+    let book = |ms: i64, bid: &str| {
+        format!("{ms}ms alive; book spot {bid}x1 60000.01x1; book perp 59980.0x1 59980.1x1")
+    };
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
+    story.play(&book(10, "60000.00"));
+    story.play("20ms ack #1; ack #2");
+    let moved = story.play(&book(1000, "59900.00"));
+    assert!(!moved.iter().any(|line| line.starts_with("place")), "too soon: {moved:?}");
+    let filled = story.play("1100ms fill #1 0.002; filled #1 0.002");
+    assert!(filled.iter().any(|line| line.contains("spot buy")), "{filled:?}");
+    assert!(filled.contains(&"cancel #2".to_owned()), "both sides: {filled:?}");
 }
 
 #[test]

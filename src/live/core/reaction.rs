@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::super::metrics::{self, Reactions as Shown};
-use super::super::status::ReactionStatus;
-use crate::domain::{Action, InstrumentId, Note, Purpose};
+use crate::domain::{Action, InstrumentId, Note, Purpose, ReactionTimes};
 
 /// What is not answered by then needed no answer: the quotes that stood were still right.
 const UNANSWERED: Duration = Duration::from_secs(10);
@@ -62,11 +61,11 @@ impl Reactions {
     }
 
     /// Median, 99th percentile and count of both.
-    pub(super) fn status(&self) -> ReactionStatus {
+    pub(super) fn status(&self) -> ReactionTimes {
         let us = |histogram: &Histogram<u64>, quantile| {
             histogram.value_at_quantile(quantile) as f64 / 1000.0
         };
-        ReactionStatus {
+        ReactionTimes {
             fill_to_requote_p50_us: us(&self.requotes, 0.5),
             fill_to_requote_p99_us: us(&self.requotes, 0.99),
             fill_to_requote_count: self.requotes.len(),
