@@ -310,6 +310,7 @@ fn hedge(table: Table<'_>) -> Hedge {
         ),
         passive: hedge_passive(&table),
         urgent_exposure_pct: table.number("urgent_exposure_pct", 1.0..100.0, 90.0),
+        cross: table.or("cross", false),
         risk_horizon: table.millis("risk_horizon_ms", 100..24 * HOUR_MS, 60_000),
     };
     if hedge.passive >= hedge.deadline {

@@ -113,6 +113,7 @@ impl Settings {
             min_interval: hedge.min_interval,
             deadline: hedge.deadline,
             mode: hedge.mode,
+            cross: hedge.cross,
             passive: hedge.passive,
             urgent_share: hedge.urgent_exposure_pct / 100.0,
             horizon: hedge.risk_horizon,

@@ -280,6 +280,8 @@ pub struct Hedge {
     pub passive: Span,
     /// From this share of a limit on a hedge is urgent: neither band nor resting, per cent.
     pub urgent_exposure_pct: f64,
+    /// Assets without a hedge instrument are hedged by way of the one that moves with them.
+    pub cross: bool,
     /// Time over which removed risk and funding are reckoned.
     pub risk_horizon: Span,
 }

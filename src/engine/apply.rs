@@ -106,6 +106,9 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         desk.observe_book(now);
         desk.pace.observe(now);
+        if let Some(mid) = desk.mid_f64() {
+            self.correlations.observe(id, now, mid);
+        }
         self.agenda.quote_now(id);
         self.agenda.set_profit(id, desk.profit_quote());
         self.venues[desk.venue.index()].market.alive_at = now;

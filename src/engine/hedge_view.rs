@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Engine;
-use super::hedging::Group;
+use super::cross::CrossLeg;
 use crate::domain::{InstrumentId, Money};
 use crate::inventory::HedgeMode;
 use crate::inventory::hedge::HedgeRecord;
@@ -21,6 +21,10 @@ pub struct HedgeView {
     pub urgent: bool,
     /// Hedges that rest at the touch, base; below zero for sells.
     pub resting_base: Money,
+    /// Net exposure that is hedged: of this asset and, weighed by beta, of others; base.
+    pub exposure_base: Money,
+    /// Other assets that are hedged by way of this one.
+    pub cross: Vec<CrossLeg>,
     /// Hedge instruments, usable or not.
     pub outlets: Vec<OutletView>,
 }
@@ -62,7 +66,8 @@ pub struct HedgeRecordView {
 
 impl Engine {
     /// How a group is hedged; `None` where nothing hedges it.
-    pub(super) fn hedge_view(&self, group: &Group) -> Option<HedgeView> {
+    pub(super) fn hedge_view(&self, index: usize) -> Option<HedgeView> {
+        let group = &self.groups[index];
         let params = self.params.hedge.filter(|_| !group.hedges.is_empty())?;
         let banded = params.mode == HedgeMode::Band;
         Some(HedgeView {
@@ -76,6 +81,8 @@ impl Engine {
             }),
             urgent: group.plan.urgent,
             resting_base: self.resting_hedges(group),
+            exposure_base: self.factor_exposure(index),
+            cross: self.cross_legs(index),
             outlets: group
                 .hedges
                 .iter()

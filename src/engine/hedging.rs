@@ -71,16 +71,21 @@ impl Engine {
         while let Some(index) = self.agenda.next_hedge(from, self.now) {
             self.hedge_group(index, out);
             from = index + 1;
+            // What changed here may be another group's to hedge.
+            if let Some(other) = self.crosses_to(index) {
+                self.agenda.hedge_now(other);
+                from = from.min(other);
+            }
         }
     }
 
     fn hedge_group(&mut self, index: usize, out: &mut Vec<Action>) {
         self.agenda.hedge_at(index, Ts::FAR);
-        let (Some(params), Some(&first)) = (self.params.hedge, self.groups[index].hedges.first())
+        let Some(params) = self.params.hedge.filter(|_| !self.groups[index].hedges.is_empty())
         else {
             return;
         };
-        let (exposure_base, _) = self.exposure(&self.desks[first.index()]);
+        let exposure_base = self.factor_exposure(index);
         let side = if exposure_base > Money::ZERO { Side::Sell } else { Side::Buy };
         let outlets = self.outlets(&self.groups[index], side, &params);
         if params.mode == HedgeMode::Band {
@@ -101,7 +106,7 @@ impl Engine {
         if plan.since.is_some() || !inputs.in_flight_base.is_zero() {
             // A book that comes back or a hedge that ends is seen at once; this is for the rest.
             self.hedge_by(index, now + LOOK_AGAIN);
-        } else if params.mode == HedgeMode::Band {
+        } else if params.mode == HedgeMode::Band || params.cross {
             self.hedge_by(index, now + BAND_AGAIN);
         }
         self.tell(index, exposure_base, out);
@@ -324,7 +329,8 @@ impl Engine {
             Change::Place(Quote { px, qty }) => {
                 let desk = &self.desks[id.index()];
                 let Some(touch) = desk.book.touch() else { return };
-                let (exposure_base, _) = self.exposure(desk);
+                let mid_half_ticks = touch.mid_half_ticks();
+                let exposure_base = self.factor_exposure(index);
                 let wish = Wish {
                     instrument: id,
                     side,
@@ -334,7 +340,7 @@ impl Engine {
                     reduce_only: false,
                     purpose: Purpose::Hedge,
                 };
-                self.send_hedge(index, wish, touch.mid_half_ticks(), exposure_base, out);
+                self.send_hedge(index, wish, mid_half_ticks, exposure_base, out);
             }
         }
     }
@@ -395,8 +401,7 @@ impl Engine {
     }
 
     fn close_excursion(&mut self, index: usize, out: &mut Vec<Action>) {
-        let Some(&first) = self.groups[index].members.first() else { return };
-        let (exposure_base, _) = self.exposure(&self.desks[first.index()]);
+        let exposure_base = self.factor_exposure(index);
         let group = &mut self.groups[index];
         let done = std::mem::take(&mut group.excursion);
         // Orders that may still fill keep the mid that they are measured against.
@@ -477,6 +482,7 @@ impl Engine {
             .position(|group| group.base == base)
             .unwrap_or(instrument.id.index());
         desk.group = at;
+        self.correlations.set_group(instrument.id, at);
         let group = &mut self.groups[at];
         group.base = base.to_owned();
         if !group.members.contains(&instrument.id) {

@@ -8,6 +8,7 @@
 mod account;
 mod agenda;
 mod apply;
+mod cross;
 mod desk;
 mod flatten;
 mod hedge_view;
@@ -23,6 +24,7 @@ mod view;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
+pub use cross::CrossLeg;
 pub use desk::Tally;
 pub use hedge_view::{BandView, HedgeRecordView, HedgeView, OutletView};
 pub use params::{
@@ -38,6 +40,7 @@ use crate::domain::{
     Ts, VenueId,
 };
 use crate::inventory::hedge::HedgeLog;
+use crate::market::{CorrelationParams, Correlations};
 use crate::orders::Store;
 use crate::risk::Breaker;
 use agenda::Agenda;
@@ -119,6 +122,7 @@ pub struct Engine {
     desks: Vec<Desk>,
     groups: Vec<Group>,
     hedge_log: HedgeLog,
+    correlations: Correlations,
     agenda: Agenda,
     marked_at: Vec<Ts>,
     orders: Store,
@@ -146,6 +150,7 @@ impl Engine {
             .collect();
         let agenda = Agenda::new(desks.iter().map(Desk::is_quoted).collect());
         let groups = desks.iter().map(|_| Group::new(params.hedge)).collect();
+        let correlations = Correlations::new(desks.len(), CorrelationParams::default());
         let venues = params
             .venues
             .iter()
@@ -172,6 +177,7 @@ impl Engine {
             desks,
             groups,
             hedge_log: HedgeLog::default(),
+            correlations,
             agenda,
             marked_at: vec![Ts(0); params.instruments.len()],
             orders: Store::new(params.instruments.len()),

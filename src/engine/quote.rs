@@ -128,7 +128,7 @@ impl Engine {
             return Quotes::none(id, Reason::BookThin);
         };
         let Some((maker_fee, _)) = desk.fees else { return Quotes::none(id, Reason::Starting) };
-        let (exposure, _) = self.exposure(desk);
+        let exposure = self.factor_exposure(desk.group);
         let intensity = desk.intensity.estimate();
         let as_f64 = |money: crate::domain::Money| {
             rust_decimal::prelude::ToPrimitive::to_f64(&money).unwrap_or(f64::NAN)

@@ -85,7 +85,12 @@ impl Engine {
         };
         let exposed = self.orders.exposed(wish.instrument);
         let same_side = if wish.side == Side::Buy { exposed.buys } else { exposed.sells };
-        let (exposure_base, towards) = self.exposure(desk);
+        let (net_base, towards) = self.exposure(desk);
+        // A hedge answers for what moves with its asset too.
+        let exposure_base = match wish.purpose {
+            Purpose::Hedge => self.factor_exposure(desk.group),
+            Purpose::Quote | Purpose::Flatten => net_base,
+        };
         let standing = Standing {
             instrument,
             position_base: desk.off_target_base(),

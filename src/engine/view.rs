@@ -333,9 +333,9 @@ impl Engine {
     }
 
     fn group_views(&self, now: Ts) -> Vec<GroupView> {
-        let listed = self.groups.iter().filter(|group| !group.members.is_empty());
+        let listed = self.groups.iter().enumerate().filter(|(_, group)| !group.members.is_empty());
         listed
-            .map(|group| {
+            .map(|(index, group)| {
                 let desk = &self.desks[group.members[0].index()];
                 let (net_base, [buys, sells]) = self.exposure(desk);
                 let net_quote = net_base.to_f64().zip(desk.mid_f64()).map(|(net, mid)| net * mid);
@@ -346,7 +346,7 @@ impl Engine {
                     open_buys_base: buys,
                     open_sells_base: sells,
                     beyond_trigger_ms: group.plan.since.map(|since| now.since(since).ms()),
-                    hedge: self.hedge_view(group),
+                    hedge: self.hedge_view(index),
                 }
             })
             .collect()

@@ -4,6 +4,7 @@
 //! and lots; the estimators hold `f64`, and give `None` rather than a number they do not have.
 
 mod book;
+pub mod correlation;
 mod intensity;
 mod pace;
 mod touch;
@@ -11,6 +12,7 @@ mod trade_flow;
 mod volatility;
 
 pub use book::{Book, MAX_LEVELS, Walk};
+pub use correlation::{CorrelationParams, Correlations};
 pub use intensity::{Estimate, Fit, Intensity, IntensityParams, MAX_ARRIVALS, fit};
 pub use pace::Pace;
 pub use touch::Touch;

@@ -39,6 +39,7 @@ fn hedge_params() -> HedgeParams {
         deadline: Span::from_ms(2000),
         passive: Span::ZERO,
         urgent_share: 0.9,
+        cross: false,
         horizon: Span::from_s(60),
     }
 }

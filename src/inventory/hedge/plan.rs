@@ -43,6 +43,8 @@ pub struct HedgeParams {
     pub passive: Span,
     /// Share of `risk.max_net_exposure_quote` from which on a hedge is urgent, above 0 to 1.
     pub urgent_share: f64,
+    /// Assets without a hedge instrument are hedged by way of the one that moves with them.
+    pub cross: bool,
     /// Time over which the risk that a hedge removes and the funding that it earns are reckoned.
     pub horizon: Span,
 }

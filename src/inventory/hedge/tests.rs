@@ -19,6 +19,7 @@ fn params() -> HedgeParams {
         deadline: Span::from_s(3),
         passive: Span::ZERO,
         urgent_share: 0.9,
+        cross: false,
         horizon: Span::from_s(60),
     }
 }
