@@ -151,6 +151,8 @@ const NAMES: [&str; 3] = ["spot", "perp", "perp2"];
 
 struct Story {
     venues: u8,
+    /// What is quoted on spot.
+    spot_base: &'static str,
     engine: Engine,
     now_ms: i64,
     sent: BTreeMap<u32, NewOrder>,
@@ -167,6 +169,7 @@ impl Story {
     fn with(params: Params) -> Story {
         Story {
             venues: u8::try_from(params.venues.len()).unwrap(),
+            spot_base: "BTC",
             engine: Engine::new(params),
             now_ms: 0,
             sent: BTreeMap::new(),
@@ -203,7 +206,24 @@ impl Story {
         let at = self.now();
         let which = |word: &str| NAMES.iter().position(|name| *name == word).unwrap() as u16;
         match words.as_slice() {
-            ["connected"] => connected(self.venues, inbox),
+            ["connected"] => {
+                connected(self.venues, inbox);
+                for event in inbox {
+                    if let Event::Listed(own) = event
+                        && own.id.0 == 0
+                    {
+                        own.base = Asset::new(self.spot_base);
+                    }
+                }
+            }
+            ["mark", who, price] => inbox.push(Event::Mark(Mark {
+                instrument: InstrumentId(which(who)),
+                mark_price: dec(price),
+                index_price: dec(price),
+                funding_rate: Money::ZERO,
+                next_funding: at,
+                at,
+            })),
             ["account", who, rest @ ..] => {
                 inbox.push(Event::Account(self.account(which(who), rest)));
             }
@@ -536,6 +556,60 @@ fn a_hedge_rests_at_the_touch_and_takes_the_rest_when_its_time_is_up() {
     let mut params = params();
     params.hedge.as_mut().unwrap().passive = Span::from_ms(500);
     check_with("passive.txt", params);
+}
+
+/// ETH on spot and the BTC perpetual: what is held of the one is hedged with the other, by as much
+/// as they have been seen to move together.
+#[test]
+fn an_asset_without_a_hedge_instrument_goes_by_the_one_that_moves_with_it() {
+    let mut params = params();
+    params.hedge.as_mut().unwrap().cross = true;
+    let mut story = Story::with(params);
+    story.spot_base = "ETH";
+    story.play("0ms connected");
+    story.play("5ms account spot ETH=1 USDT=100000; account perp USDT=100000");
+    let book = |ms: i64, up: i64| {
+        // Half a move of the perpetual for each of spot, so that beta is 2.
+        let (spot, perp) = (60_000 + 60 * up, 60_000 + 30 * up);
+        format!(
+            "{ms}ms alive; mark spot {spot}; mark perp {perp}; book spot {spot}.00x1 {spot}.01x1; \
+             book perp {perp}.0x1 {perp}.1x1"
+        )
+    };
+    let mut sent = Vec::new();
+    // Levels change between the joint samples, which are 5 s apart.
+    for step in 1..300 {
+        let level = (step + 2) / 5;
+        let up = i64::from((level * 7 + level / 3) % 5 > 1);
+        for line in story.play(&book(step * 1_000, up)) {
+            let buys = line.starts_with("place #") && line.contains("spot buy");
+            sent.extend(line.split_whitespace().nth(1).filter(|_| buys).map(str::to_owned));
+            if let Some(id) = line.strip_prefix("cancel ") {
+                story.play(&format!("{}ms canceled {id}", step * 1_000 + 2));
+            }
+        }
+        for order in story.engine.status(story.now()).orders {
+            let number = order.id.strip_prefix("1-").unwrap().to_owned();
+            if order.state == "sent" {
+                story.play(&format!("{}ms ack #{number}", step * 1_000 + 3));
+            }
+        }
+    }
+    let before = story.engine.status(story.now());
+    assert_eq!(before.state, State::Quoting);
+    let bid = sent.last().unwrap();
+    let done = story.play(&format!("299100ms alive; fill {bid} 0.002; filled {bid} 0.002"));
+    let hedge = done
+        .iter()
+        .find(|line| line.contains("perp sell"))
+        .unwrap_or_else(|| panic!("{done:?} {:?}", story.engine.status(story.now()).exposure));
+    assert!(hedge.contains("x 0.00"), "{hedge}");
+    let after = story.engine.status(story.now());
+    let view = after.exposure.iter().find_map(|group| group.hedge.as_ref()).unwrap();
+    let leg = &view.cross[0];
+    assert!((leg.beta - 2.0).abs() < 0.1 && leg.correlation > 0.95, "{leg:?}");
+    assert!(leg.residual_share < 0.3 && leg.confidence > 0.9, "{leg:?}");
+    assert!(view.exposure_base > dec("0.0035") && view.exposure_base < dec("0.0041"), "{view:?}");
 }
 
 #[test]
