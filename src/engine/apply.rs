@@ -215,9 +215,14 @@ impl Engine {
         self.agenda.hedge_now(desk.group);
         for &member in &self.groups[desk.group].members {
             self.agenda.quote_now(member);
-            // A fill is answered at once, however short ago a side was changed.
-            for side in &mut self.desks[member.index()].sides {
-                side.changed_at = Ts(0);
+            // A fill is answered at once, however short ago a side was changed; those that follow
+            // at its heels keep the pace, or the message budget would not last.
+            let desk = &mut self.desks[member.index()];
+            if now.since(desk.answered_at) >= self.params.pace.reprice_min_interval {
+                desk.answered_at = now;
+                for side in &mut desk.sides {
+                    side.changed_at = Ts(0);
+                }
             }
         }
         if purpose == Some(Purpose::Quote) && self.params.pace.post_fill_pause > Span::ZERO {
