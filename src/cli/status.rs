@@ -244,7 +244,7 @@ fn own_best(all: &Value, own: &Value, side: &str) -> String {
 }
 
 fn exposure(all: &Value) -> Vec<Vec<String>> {
-    let mut rows = vec![head("exposure net net_quote open_buys open_sells beyond_trigger_ms")];
+    let mut rows = vec![head("exposure net net_quote open_buys open_sells hedged_from beyond_ms")];
     rows.extend(list(all, "exposure").map(|group| {
         vec![
             text(group, "base"),
@@ -252,6 +252,7 @@ fn exposure(all: &Value) -> Vec<Vec<String>> {
             number(&group["net_quote"], 2),
             text(group, "open_buys_base"),
             text(group, "open_sells_base"),
+            text(&group["hedge"], "edge_base"),
             text(group, "beyond_trigger_ms"),
         ]
     }));

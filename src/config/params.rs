@@ -112,14 +112,17 @@ impl Settings {
     /// A single hedge order is as large as its instrument allows.
     fn hedge_params(&self) -> Option<HedgeParams> {
         let hedge = &self.hedge;
-        let instrument = self.instruments.iter().find(|i| i.role == Role::Hedge)?;
         hedge.enabled.then(|| HedgeParams {
             trigger_base: hedge.trigger_base,
             target_base: hedge.target_base,
-            max_order_base: instrument.max_order_base.unwrap_or(instrument.inventory_limit_base),
             max_slippage_bps: Money::try_from(hedge.max_slippage.0).unwrap_or_default(),
             min_interval: hedge.min_interval,
             deadline: hedge.deadline,
+            mode: hedge.mode,
+            cross: hedge.cross,
+            passive: hedge.passive,
+            urgent_share: hedge.urgent_exposure_pct / 100.0,
+            horizon: hedge.risk_horizon,
         })
     }
 

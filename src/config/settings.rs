@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::domain::{Bps, Money, Prefix, Span};
 use crate::engine::SignalUse;
+use crate::inventory::HedgeMode;
 
 use super::alerts::Alerts;
 use super::capital::Capital;
@@ -303,6 +304,16 @@ pub struct Hedge {
     pub min_interval: Span,
     /// Exposure beyond the trigger for longer is an alarm and stops quotes that would add to it.
     pub deadline: Span,
+    /// What begins a hedge: the trigger, or the band inside which waiting is cheaper.
+    pub mode: HedgeMode,
+    /// A hedge first rests at the touch for this long; zero: it takes at once.
+    pub passive: Span,
+    /// From this share of a limit on a hedge is urgent: neither band nor resting, per cent.
+    pub urgent_exposure_pct: f64,
+    /// Assets without a hedge instrument are hedged by way of the one that moves with them.
+    pub cross: bool,
+    /// Time over which removed risk and funding are reckoned.
+    pub risk_horizon: Span,
 }
 
 /// `[risk]`: limits that no order passes, whatever its purpose.

@@ -9,6 +9,7 @@ mod ids;
 mod instrument;
 mod note;
 mod quotes;
+mod reaction;
 mod time;
 mod units;
 
@@ -22,5 +23,6 @@ pub use ids::{Asset, InstrumentId, OrderId, OrderIdSource, Prefix, VenueId};
 pub use instrument::{Instrument, InstrumentKind, ScaleError};
 pub use note::{CapitalStage, FairSource, HaltCause, Level as NoteLevel, Note, Reason, State};
 pub use quotes::{Quote, QuoteSide, Quotes};
+pub use reaction::ReactionTimes;
 pub use time::{Span, Ts};
 pub use units::{Bps, Money, Px, Qty, Side};

@@ -400,17 +400,43 @@ pub enum Note {
         qty: Qty,
         /// Net exposure before, base units from target.
         exposure_base: f64,
+        /// Time from passing the edge to the first hedge for it, milliseconds; `None` for further
+        /// ones.
+        waited_ms: Option<i64>,
     },
-    /// Net exposure is back inside the trigger.
+    /// Net exposure is back inside the edge, and no hedge for it can fill any more.
     HedgeDone {
         /// Base asset.
         base: String,
+        /// Where most of it was traded; `None` when quotes alone brought the exposure back.
+        instrument: Option<InstrumentId>,
         /// Net exposure after, base units from target.
         exposure_base: f64,
-        /// Time from the trigger, milliseconds.
+        /// Time from passing the edge, milliseconds.
         took_ms: i64,
+        /// Hedged, base units, above zero bought.
+        hedged_base: Money,
+        /// Fees paid, quote; below zero for rebates.
+        fees_quote: Money,
+        /// Paid against the mid at the time of the decision, quote.
+        slippage_quote: Money,
+        /// One standard deviation of the result over the horizon that is no longer at risk, quote.
+        risk_removed_quote: f64,
     },
-    /// Net exposure has stayed beyond the trigger for longer than the deadline.
+    /// How far net exposure may drift before hedging is cheaper has changed.
+    HedgeBand {
+        /// Base asset.
+        base: String,
+        /// Half-width, base units from target.
+        band_base: f64,
+        /// What hedging now costs, basis points.
+        cost_bps: f64,
+        /// How far quotes move per base unit held, basis points.
+        skew_bps_per_base: f64,
+        /// Standard deviation of inventory that the skew alone leaves, base units.
+        std_base: f64,
+    },
+    /// Net exposure has stayed beyond the edge for longer than the deadline.
     HedgeLate {
         /// Base asset.
         base: String,

@@ -14,6 +14,9 @@ const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
 const REFUSAL_PAUSE: Span = Span::from_ms(1000);
 /// Pause between two renewals of a book that has thinned out or fallen mute.
 const RESYNC_PAUSE: Span = Span::from_s(15);
+/// Between two fills that quotes are changed for at once, whatever their pace: one more requote a
+/// second is what the message budget has to spare.
+const ANSWER_PAUSE: Span = Span::from_s(1);
 /// Pause before the account is read after a message that could not be.
 const GARBLED_PAUSE: Span = Span::from_s(1);
 /// Longest pause after refusals.
@@ -115,7 +118,7 @@ impl Engine {
         self.agenda.set_profit(id, desk.profit_quote());
         self.venues[desk.venue.index()].market.alive_at = now;
         let group = &self.groups[desk.group];
-        if group.plan.since.is_some() && group.hedge_at == Some(id) {
+        if group.plan.since.is_some() && group.hedges.contains(&id) {
             self.agenda.hedge_now(desk.group);
         }
         self.observe_fair(id);
@@ -154,6 +157,7 @@ impl Engine {
         desk.pace.restart(self.now);
         let group = desk.group;
         self.agenda.quote_now(id);
+        self.agenda.hedge_now(group);
         self.tend_fair_of(group);
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
@@ -212,12 +216,24 @@ impl Engine {
         }
         self.capital.reckon_now();
         self.count_fill(fill, purpose);
+        if purpose == Some(Purpose::Hedge) {
+            self.on_hedge_fill(fill, fee_quote);
+        }
         let desk = &self.desks[id.index()];
         self.agenda.set_profit(id, desk.profit_quote());
         self.agenda.quote_now(id);
         self.agenda.hedge_now(desk.group);
         for &member in &self.groups[desk.group].members {
             self.agenda.quote_now(member);
+            // A fill is answered at once, however short ago a side was changed; those that follow
+            // at its heels keep the pace, or the message budget would not last.
+            let desk = &mut self.desks[member.index()];
+            if now.since(desk.answered_at) >= ANSWER_PAUSE {
+                desk.answered_at = now;
+                for side in &mut desk.sides {
+                    side.changed_at = Ts(0);
+                }
+            }
         }
         if purpose == Some(Purpose::Quote) && self.params.pace.post_fill_pause > Span::ZERO {
             let until = now + self.params.pace.post_fill_pause;
@@ -373,7 +389,8 @@ impl Engine {
             RejectClass::Closed => Reason::NotTrading,
             _ => Reason::RejectPause,
         };
-        if purpose == Purpose::Quote {
+        // A hedge instrument's pause holds back what would rest there, not what takes.
+        if purpose != Purpose::Flatten {
             self.pause_side(id, side, now + pause, reason);
         }
         if class == RejectClass::InsufficientFunds || class == RejectClass::ReduceOnly {

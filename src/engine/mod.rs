@@ -9,12 +9,16 @@ mod account;
 mod agenda;
 mod apply;
 mod capital;
+mod cross;
 mod cross_asset;
 mod desk;
 mod explain;
 mod fair;
+mod flatten;
+mod hedge_view;
 mod hedging;
 mod lifecycle;
+mod outlets;
 mod params;
 mod quote;
 mod send;
@@ -28,9 +32,11 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 pub use capital::{CapitalParams, CapitalView, HoldingView, StressView};
+pub use cross::CrossLeg;
 pub use desk::Tally;
 pub use explain::{ExplainedSide, ExplanationView, Explanations};
 pub use fair::FairView;
+pub use hedge_view::{BandView, HedgeRecordView, HedgeView, OutletView};
 pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
     ReferenceParams, RiskParams, Role, ShutdownParams, SignalUse, VenueParams,
@@ -44,6 +50,7 @@ use crate::domain::{
     Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Px, Qty,
     Side, Span, State, Ts, VenueId,
 };
+use crate::inventory::hedge::HedgeLog;
 use crate::market::{CorrelationParams, Correlations, SlowVolatility};
 use crate::orders::Store;
 use crate::risk::Breaker;
@@ -126,6 +133,7 @@ pub struct Engine {
     venues: Vec<Venue>,
     desks: Vec<Desk>,
     groups: Vec<Group>,
+    hedge_log: HedgeLog,
     correlations: Correlations,
     capital: Capital,
     agenda: Agenda,
@@ -190,6 +198,7 @@ impl Engine {
             venues,
             desks,
             groups,
+            hedge_log: HedgeLog::default(),
             correlations,
             capital,
             agenda,

@@ -168,7 +168,7 @@ impl Engine {
         let touch = desk.touch_of_others(&own).filter(|touch| !touch.is_crossed());
         let touch = touch.ok_or(Reason::BookThin)?;
         let (maker_fee, _) = desk.fees.ok_or(Reason::Starting)?;
-        let (exposure, _) = self.exposure(desk);
+        let exposure = self.factor_exposure(desk.group);
         let intensity = desk.intensity.estimate();
         let signals = self.signals_for(desk, &touch);
         let as_f64 = |money: crate::domain::Money| money.to_f64().unwrap_or(f64::NAN);

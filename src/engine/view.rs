@@ -8,11 +8,13 @@ use serde::Serialize;
 use super::capital::CapitalView;
 use super::desk::Desk;
 use super::fair::FairView;
+use super::hedge_view::{HedgeRecordView, HedgeView};
 use super::{Counts, Ending, Engine, Explanations, Tally};
 use crate::domain::{
     BudgetUsage, HaltCause, Instrument, InstrumentId, InstrumentKind, Money, Purpose, Reason, Side,
     State, Ts,
 };
+use crate::inventory::hedge::HedgeTotals;
 use crate::inventory::{Markout, Parts, PresenceView, Realised, carry};
 use crate::market::{Reading, SignalsView};
 use crate::orders::{Order, Phase, Request};
@@ -41,6 +43,8 @@ pub struct Status {
     pub capital: CapitalView,
     /// How prices move together, pair by pair, as far as anything was sampled; 200 pairs at most.
     pub correlations: Vec<PairView>,
+    /// The last hedges, oldest first.
+    pub hedges: Vec<HedgeRecordView>,
     /// Orders that are not closed.
     pub orders: Vec<OrderView>,
     /// The session so far.
@@ -234,8 +238,10 @@ pub struct GroupView {
     pub open_buys_base: Money,
     /// What live orders could still sell, base.
     pub open_sells_base: Money,
-    /// How long the exposure has been beyond the hedge trigger, milliseconds.
+    /// How long the exposure has been beyond the edge from which on it is hedged, milliseconds.
     pub beyond_trigger_ms: Option<i64>,
+    /// How it is hedged; `None` where nothing hedges it.
+    pub hedge: Option<HedgeView>,
 }
 
 /// One order that is not closed.
@@ -270,6 +276,8 @@ pub struct Summary {
     pub duration_ms: i64,
     /// What was done.
     pub counts: Counts,
+    /// What hedging cost and removed.
+    pub hedging: HedgeTotals,
     /// Fills that rested.
     pub maker_fills: u64,
     /// Fills that took.
@@ -299,6 +307,7 @@ impl Engine {
             exposure: self.group_views(now),
             capital: self.capital.view().clone(),
             correlations: self.pair_views(),
+            hedges: self.hedge_records(),
             orders: self.orders.all().filter_map(|order| self.order_view(order, now)).collect(),
             session: self.summary(now),
             explanations: self.explanations.clone(),
@@ -323,6 +332,7 @@ impl Engine {
         Summary {
             duration_ms: now.since(began).ms(),
             counts: self.counts,
+            hedging: self.hedge_log.totals(),
             maker_fills: self.desks.iter().map(|desk| desk.tally.maker_fills).sum(),
             taker_fills: self.desks.iter().map(|desk| desk.tally.taker_fills).sum(),
             maker_volume_quote: self.desks.iter().map(|desk| desk.tally.maker_volume_quote).sum(),
@@ -458,9 +468,9 @@ impl Engine {
     }
 
     fn group_views(&self, now: Ts) -> Vec<GroupView> {
-        let listed = self.groups.iter().filter(|group| !group.members.is_empty());
+        let listed = self.groups.iter().enumerate().filter(|(_, group)| !group.members.is_empty());
         listed
-            .map(|group| {
+            .map(|(index, group)| {
                 let desk = &self.desks[group.members[0].index()];
                 let (net_base, [buys, sells]) = self.exposure(desk);
                 let net_quote = net_base.to_f64().zip(desk.mid_f64()).map(|(net, mid)| net * mid);
@@ -471,6 +481,7 @@ impl Engine {
                     open_buys_base: buys,
                     open_sells_base: sells,
                     beyond_trigger_ms: group.plan.since.map(|since| now.since(since).ms()),
+                    hedge: self.hedge_view(index),
                 }
             })
             .collect()

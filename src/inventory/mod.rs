@@ -5,14 +5,14 @@
 
 mod attribution;
 pub mod carry;
-mod hedge;
+pub mod hedge;
 mod markout;
 mod payoff;
 mod position;
 mod presence;
 
 pub use attribution::{Attribution, Imbalance, Parts};
-pub use hedge::{HedgeInputs, HedgeOrder, HedgeParams, HedgePlan, Hedger};
+pub use hedge::{HedgeInputs, HedgeMode, HedgeOrder, HedgeParams, HedgePlan, Hedger};
 pub use markout::{Adverse, MAX_PENDING, Markout, MarkoutMean, Markouts, Realised};
 pub use payoff::Payoff;
 pub use position::{Booked, Position, RECENT_TRADES};

@@ -84,6 +84,8 @@ pub struct QuoteNumbers {
     pub half_spread_bps: f64,
     /// Reservation against fair, bps: below zero when long.
     pub skew_bps: f64,
+    /// How far the model moves both quotes per base unit held, bps.
+    pub skew_bps_per_base: f64,
     /// Inventory as a share of its limit, −1 to 1 (cut there).
     pub share_of_limit: f64,
     /// What capital at risk presses with, −1 to 1: sizes of the side that adds shrink by it.
@@ -264,6 +266,7 @@ fn price(
         reservation,
         half_spread_bps,
         skew_bps,
+        skew_bps_per_base: model.slope / unit,
         share_of_limit: share,
         risk_pressure: inputs.risk_pressure,
         break_even_bps: break_even,

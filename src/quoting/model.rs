@@ -16,23 +16,26 @@ pub(super) struct Answer {
     pub(super) against: f64,
     /// How far the quotes move up for the drift.
     pub(super) shift: f64,
+    /// How much farther down they move for one size more.
+    pub(super) slope: f64,
 }
 
 impl Answer {
     fn line(depths: Depths, q: f64) -> Answer {
         let Depths { half_spread, skew, shift } = depths;
-        Answer { half_spread, against: q * skew, shift }
+        Answer { half_spread, against: q * skew, shift, slope: skew }
     }
 
-    /// From bid and ask depth when flat and at the inventory.
-    fn sides(flat: [f64; 2], now: [f64; 2]) -> Option<Answer> {
+    /// From bid and ask depth when flat, at the inventory, and half a size to either side of it.
+    fn sides(flat: [f64; 2], now: [f64; 2], [less, more]: [[f64; 2]; 2]) -> Option<Answer> {
         let centre = |[bid, ask]: [f64; 2]| (ask - bid) / 2.0;
         let answer = Answer {
             half_spread: (now[0] + now[1]) / 2.0,
             against: centre(flat) - centre(now),
             shift: centre(flat),
+            slope: centre(less) - centre(more),
         };
-        [answer.half_spread, answer.against, answer.shift]
+        [answer.half_spread, answer.against, answer.shift, answer.slope]
             .iter()
             .all(|v| v.is_finite())
             .then_some(answer)
@@ -64,7 +67,9 @@ pub(super) fn answer(
             let horizon_s = params.horizon_s;
             let table = memo.table(Ingredients { market, q_max: q_max as usize, horizon_s })?;
             let q = q.clamp(-q_max, q_max);
-            Answer::sides([table.bid(0.0), table.ask(0.0)], [table.bid(q), table.ask(q)])
+            let sides = |q: f64| [table.bid(q), table.ask(q)];
+            let near = q.clamp(0.5 - q_max, q_max - 0.5);
+            Answer::sides(sides(0.0), sides(q), [sides(near - 0.5), sides(near + 0.5)])
         }
         Model::AvellanedaStoikov => {
             let (gamma, k) = (risk_aversion(params, inputs, unit)?, inputs.intensity_k_per_bps);
@@ -81,7 +86,9 @@ pub(super) fn answer(
             // At the limit itself the depth of the quote that would pass it is infinite.
             let most = limit.ceil().max(1.0);
             let sides = |q| avellaneda_stoikov::infinite(k, gamma, most, q);
-            Answer::sides(sides(0.0)?, sides(q.clamp(0.5 - most, most - 0.5))?)
+            let within = |q: f64| sides(q.clamp(0.5 - most, most - 0.5));
+            let near = [within(q - 0.5)?, within(q + 0.5)?];
+            Answer::sides(sides(0.0)?, within(q)?, near)
         }
     }
 }

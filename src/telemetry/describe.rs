@@ -13,6 +13,7 @@
 //! | `gate_blocked` | warn | yes |
 //! | `filled` | info | |
 //! | `hedge_started`, `hedge_done` | info | |
+//! | `hedge_band` | debug | |
 //! | `hedge_late` | error | yes |
 //! | `fair_source` | info; warn away from what is wanted | yes |
 //! | `measured` | debug | |
@@ -230,7 +231,7 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 None => line.with("order", Value::Null),
             }
         }
-        Note::HedgeStarted { instrument, side, qty, exposure_base } => {
+        Note::HedgeStarted { instrument, side, qty, exposure_base, waited_ms } => {
             let (label, qty) = (names.instrument(*instrument), names.qty(*instrument, *qty));
             let exposure = amount(*exposure_base);
             let words = format!("{label}: hedge {side} {qty}, exposure {exposure}");
@@ -239,14 +240,18 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 .word("side", side)
                 .with("quantity", qty)
                 .with("exposure_base", exposure)
+                .with("waited_ms", *waited_ms)
         }
-        Note::HedgeDone { base, exposure_base, took_ms } => {
-            let exposure = amount(*exposure_base);
-            let words = format!("{base}: hedged in {took_ms} ms, exposure {exposure}");
-            Line::new(Info, "hedge_done", words)
+        Note::HedgeDone { .. } => hedge_done(note, names)?,
+        Note::HedgeBand { base, band_base, cost_bps, skew_bps_per_base, std_base } => {
+            let band = amount(*band_base);
+            let words = format!("{base}: hedge band {band}, hedging costs {cost_bps:.2} bps");
+            Line::new(NoteLevel::Debug, "hedge_band", words)
                 .with("base", base.as_str())
-                .with("exposure_base", exposure)
-                .with("took_ms", *took_ms)
+                .with("band_base", band)
+                .with("cost_bps", *cost_bps)
+                .with("skew_bps_per_base", *skew_bps_per_base)
+                .with("std_base", amount(*std_base))
         }
         Note::Capital { .. } => capital(note)?,
         Note::HedgeLate { base, exposure_base, since_ms } => {
@@ -260,6 +265,42 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
         }
         _ => return None,
     })
+}
+
+fn hedge_done(note: &Note, names: &Names) -> Option<Line> {
+    let Note::HedgeDone {
+        base,
+        instrument,
+        exposure_base,
+        took_ms,
+        hedged_base,
+        fees_quote,
+        slippage_quote,
+        risk_removed_quote,
+    } = note
+    else {
+        return None;
+    };
+    let exposure = amount(*exposure_base);
+    let cost = (*fees_quote + *slippage_quote).round_dp(4).normalize();
+    let words = match instrument {
+        Some(_) => format!(
+            "{base}: hedged {} in {took_ms} ms for {cost}, exposure {exposure}",
+            hedged_base.normalize()
+        ),
+        None => format!("{base}: back inside after {took_ms} ms unhedged, exposure {exposure}"),
+    };
+    Some(
+        Line::new(NoteLevel::Info, "hedge_done", words)
+            .with("base", base.as_str())
+            .with("instrument", instrument.map(|id| names.instrument(id)))
+            .with("exposure_base", exposure)
+            .with("took_ms", *took_ms)
+            .with("hedged_base", hedged_base.to_string())
+            .with("fees_quote", fees_quote.to_string())
+            .with("slippage_quote", slippage_quote.to_string())
+            .with("risk_removed_quote", amount(*risk_removed_quote)),
+    )
 }
 
 fn quoted(note: &Note, names: &Names) -> Option<Line> {
@@ -512,6 +553,7 @@ fn daemon(note: &Note) -> Line {
         | Note::Filled { .. }
         | Note::HedgeStarted { .. }
         | Note::HedgeDone { .. }
+        | Note::HedgeBand { .. }
         | Note::HedgeLate { .. }
         | Note::Capital { .. }
         | Note::BookSynced { .. }
@@ -568,6 +610,37 @@ mod tests {
         }
     }
 
+    fn hedging(base: String) -> [(Note, &'static str); 4] {
+        let (instrument, side, qty) = (InstrumentId(0), Side::Buy, Qty(3));
+        let (exposure_base, waited_ms) = (0.5, Some(0));
+        let done = Note::HedgeDone {
+            base: base.clone(),
+            instrument: Some(instrument),
+            exposure_base,
+            took_ms: 5,
+            hedged_base: Money::ONE,
+            fees_quote: Money::ONE,
+            slippage_quote: Money::ONE,
+            risk_removed_quote: 1.0,
+        };
+        let band = Note::HedgeBand {
+            base: base.clone(),
+            band_base: 0.1,
+            cost_bps: 5.0,
+            skew_bps_per_base: 100.0,
+            std_base: 0.1,
+        };
+        [
+            (
+                Note::HedgeStarted { instrument, side, qty, exposure_base, waited_ms },
+                "hedge_started",
+            ),
+            (done, "hedge_done"),
+            (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
+            (band, "hedge_band"),
+        ]
+    }
+
     /// One of each, with its event name.
     fn all() -> Vec<(Note, &'static str)> {
         let (instrument, venue, side) = (InstrumentId(0), VenueId(0), Side::Buy);
@@ -602,8 +675,7 @@ mod tests {
         };
         let (from, to, why) = (State::Warming, State::Quoting, text.clone());
         let link = LinkKind::User;
-        let exposure_base = 0.5;
-        vec![
+        let mut all = vec![
             (Note::StateChanged { from, to, why }, "state_changed"),
             (Note::SideReason { instrument, side, reason: Reason::BookStale }, "side_reason"),
             (quoted, "quoted"),
@@ -619,9 +691,6 @@ mod tests {
                 "gate_blocked",
             ),
             (filled, "filled"),
-            (Note::HedgeStarted { instrument, side, qty, exposure_base }, "hedge_started"),
-            (Note::HedgeDone { base: base.clone(), exposure_base, took_ms: 5 }, "hedge_done"),
-            (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
             (Note::FairSourceChanged { instrument, source, wanted: source }, "fair_source"),
             (measured, "measured"),
             (capital(CapitalStage::Free, CapitalStage::Free), "capital"),
@@ -639,7 +708,9 @@ mod tests {
             (Note::Paused { paused: true }, "paused"),
             (Note::Paused { paused: false }, "resumed"),
             (Note::Invariant { text }, "invariant"),
-        ]
+        ];
+        all.extend(hedging(base));
+        all
     }
 
     #[test]

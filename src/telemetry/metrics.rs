@@ -45,6 +45,9 @@ pub struct Metrics {
     capital_var: Level,
     capital_exit_cost: Level,
     capital_pressure: Level,
+    hedge_cost: Level,
+    hedge_risk_removed: Level,
+    hedge_band: Level,
     books_lost: Count,
     garbled: Count,
     differs: Count,
@@ -77,6 +80,9 @@ impl Default for Metrics {
             capital_var: Family::default(),
             capital_exit_cost: Family::default(),
             capital_pressure: Family::default(),
+            hedge_cost: Family::default(),
+            hedge_risk_removed: Family::default(),
+            hedge_band: Family::default(),
             books_lost: Family::default(),
             garbled: Family::default(),
             differs: Family::default(),
@@ -125,6 +131,21 @@ impl Metrics {
             "From the trigger to net exposure back inside it",
             Unit::Seconds,
             self.hedge_seconds.clone(),
+        );
+        r.register(
+            "evenkeel_hedge_cost_quote",
+            "Paid for hedges: fees and slippage against the mid when decided, quote",
+            self.hedge_cost.clone(),
+        );
+        r.register(
+            "evenkeel_hedge_risk_removed_quote",
+            "Standard deviation of the result that hedges took away, summed, quote",
+            self.hedge_risk_removed.clone(),
+        );
+        r.register(
+            "evenkeel_hedge_band_base",
+            "Net exposure inside which waiting is cheaper than hedging, base",
+            self.hedge_band.clone(),
         );
     }
 
@@ -257,8 +278,11 @@ impl Metrics {
                 self.position.get_or_create(&vec![at]).set(position.0 as f64);
             }
             Note::HedgeStarted { instrument: id, .. } => inc(&self.hedges, &vec![instrument(*id)]),
-            Note::HedgeDone { took_ms, .. } => self.hedge_seconds.observe(*took_ms as f64 * 1e-3),
             Note::Capital { .. } => self.capital(note),
+            Note::HedgeDone { .. } => self.hedge_done(note),
+            Note::HedgeBand { base, band_base, .. } => {
+                self.hedge_band.get_or_create(&vec![("base", base.clone())]).set(*band_base);
+            }
             Note::BookLost { instrument: id, why } => {
                 inc(&self.books_lost, &vec![instrument(*id), ("why", word(why))]);
             }
@@ -312,6 +336,19 @@ impl Metrics {
         set(&self.capital_var, *var_quote);
         set(&self.capital_exit_cost, exit_cost_quote.unwrap_or(f64::INFINITY));
         set(&self.capital_pressure, *pressure);
+    }
+
+    fn hedge_done(&self, note: &Note) {
+        let Note::HedgeDone {
+            base, took_ms, fees_quote, slippage_quote, risk_removed_quote, ..
+        } = note
+        else {
+            return;
+        };
+        self.hedge_seconds.observe(*took_ms as f64 * 1e-3);
+        let labels = vec![("base", base.clone())];
+        self.hedge_cost.get_or_create(&labels).inc_by(number(*fees_quote + *slippage_quote));
+        self.hedge_risk_removed.get_or_create(&labels).inc_by(*risk_removed_quote);
     }
 
     fn state(&self, from: State, to: State) {

@@ -223,6 +223,17 @@ fn naughty_files_are_refused_with_a_reason() {
         ),
         ("trigger_base = 0.004", "trigger_base = 0.0001", &["hedging never ends"]),
         ("trigger_base = 0.004", "trigger_base = 4", &["would never be reached"]),
+        ("mode = \"trigger\"", "mode = \"bands\"", &["\"trigger\" or \"band\""]),
+        ("execution = \"ioc\"", "execution = \"twap\"", &["\"passive_then_aggressive\""]),
+        ("passive_ms = 1000", "passive_ms = 10", &["allowed is 50 to 60000"]),
+        (
+            "deadline_ms = 5000\nmode = \"trigger\" # \"band\": by what hedging costs now, never beyond \
+             trigger_base\nexecution = \"ioc\"",
+            "deadline_ms = 1000\nexecution = \"passive_then_aggressive\"",
+            &["or no hedge takes"],
+        ),
+        ("urgent_exposure_pct = 90", "urgent_exposure_pct = 0", &["allowed is 1 to 100"]),
+        ("risk_horizon_ms = 60000", "risk_horizon_ms = 0", &["allowed is 100 to"]),
         ("price_collar_bps = 100", "price_collar_bps = 5", &["every quote would be refused"]),
         ("max_clock_offset_ms = 1000", "max_clock_offset_ms = 6000", &["would refuse first"]),
         (

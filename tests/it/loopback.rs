@@ -18,12 +18,14 @@ use plan::Plan;
 use world::World;
 
 /// What a batch of seeds must have met, or it has shown nothing.
-const REACHED: [&str; 12] = [
+const REACHED: [&str; 14] = [
     "amend sent",
     "ended flat and clean",
     "fill after cancel sent",
     "gap resynced",
     "hedge done",
+    "hedge filled at rest",
+    "hedge rested",
     "order asked about",
     "order unknown",
     "restart with leftovers",

@@ -35,6 +35,8 @@ impl Dice {
 pub enum Layout {
     /// Spot quoted, perpetual hedges: `config/demo.toml` as it is.
     SpotHedged,
+    /// The same, hedged from a trigger and at once.
+    SpotTriggered,
     /// Spot quoted with hardly more money than the quotes need, no hedge.
     SpotPoor,
     /// The perpetual quoted, so that orders are moved by amendments.
@@ -106,7 +108,7 @@ impl Plan {
         let layout = dice.of(&[
             Layout::SpotHedged,
             Layout::SpotHedged,
-            Layout::SpotHedged,
+            Layout::SpotTriggered,
             Layout::SpotPoor,
             Layout::Perpetual,
         ]);

@@ -1,7 +1,10 @@
 //! The exchange and the settings of a session.
 
 use evenkeel::config::{Settings, load};
-use evenkeel::domain::{Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, VenueId};
+use evenkeel::domain::{
+    Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, Span, VenueId,
+};
+use evenkeel::inventory::HedgeMode;
 use evenkeel::sim::faces::request::Credential;
 use evenkeel::sim::faces::{LocalExchange, LocalParams};
 use evenkeel::sim::flow::FlowParams;
@@ -20,6 +23,10 @@ pub fn settings(layout: Layout) -> Settings {
     let mut settings = load(std::path::Path::new(file)).unwrap().settings;
     match layout {
         Layout::SpotHedged => {}
+        Layout::SpotTriggered => {
+            settings.hedge.mode = HedgeMode::Trigger;
+            settings.hedge.passive = Span::ZERO;
+        }
         Layout::SpotPoor => settings.hedge.enabled = false,
         Layout::Perpetual => {
             settings.venues.remove(0);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use evenkeel::domain::{
-    Action, BookLoss, HaltCause, InstrumentKind, Money, Note, OrderId, OrderStatus, Purpose, Qty,
-    Side, Ts,
+    Action, BookLoss, HaltCause, InstrumentKind, Money, Note, OrderId, OrderKind, OrderStatus,
+    Purpose, Qty, Side, Ts,
 };
 use evenkeel::engine::Engine;
 use evenkeel::sim::{AccountId, Exchange, MarketId};
@@ -32,6 +32,8 @@ pub struct Watch {
     trace: VecDeque<String>,
     placed: BTreeMap<OrderId, (Qty, Purpose)>,
     arrived: BTreeSet<String>,
+    /// Hedges that were to rest.
+    rested: BTreeSet<OrderId>,
     canceled: BTreeSet<OrderId>,
     doubted: BTreeSet<OrderId>,
     gaps: BTreeSet<u16>,
@@ -75,6 +77,10 @@ impl Watch {
                 Action::Place(order) => {
                     if self.placed.insert(order.id, (order.qty, order.purpose)).is_some() {
                         self.problem(now, format!("{:?} placed twice", order.id));
+                    }
+                    if order.purpose == Purpose::Hedge && order.kind == OrderKind::PostOnly {
+                        self.rested.insert(order.id);
+                        self.count("hedge rested");
                     }
                     let id = format!("{}-{}", order.id.epoch, order.id.counter);
                     if !engine.status(now).orders.iter().any(|known| known.id == id) {
@@ -143,6 +149,9 @@ impl Watch {
                 OrderStatus::Rejected => "unknown order was dead",
                 _ => "unknown order was live",
             });
+        }
+        if self.rested.remove(&id) && filled > Qty::ZERO {
+            self.count("hedge filled at rest");
         }
         if let Some((qty, Purpose::Hedge)) = self.placed.get(&id)
             && filled > Qty::ZERO
