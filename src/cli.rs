@@ -7,6 +7,7 @@ mod exchange;
 mod journal;
 mod panic;
 mod run;
+mod simulate;
 mod status;
 mod table;
 
@@ -20,6 +21,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigError, Loaded, Secrets, Settings};
 use crate::domain::Money;
+use crate::simulate::Kind;
 
 /// How a process ends; a supervisor decides by it whether to start it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,8 @@ enum Command {
     Kill(KillArgs),
     /// A fresh process with only the keys: cancel all of our orders on every venue, verified
     Panic(ConfigArg),
+    /// Many seeds of the whole stack but its sockets in virtual time, with everything that goes wrong
+    Simulate(SimulateArgs),
     /// The record of what was intended, sent and learnt
     Journal(journal::JournalArgs),
 }
@@ -152,6 +156,42 @@ pub struct CheckArgs {
     #[arg(long, value_name = "PRICE", default_value = "60000", value_parser = price)]
     pub price: Money,
 }
+
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// The seeds, the first and the one after the last, such as 0..1000
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub seeds: Seeds,
+    /// How long each session lasts at least, such as 720s or 2h; its last round is finished
+    #[arg(long = "for", value_name = "TIME", default_value = "720s", value_parser = duration)]
+    pub lasts: Duration,
+    /// Sessions at the same time
+    #[arg(long, value_name = "N", default_value_t = simulate::cores())]
+    pub jobs: usize,
+    /// The daemon's configuration; config/demo.toml, which is built in, unless given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What may go wrong: all, none, or a list such as crash,gap,slow
+    #[arg(long, value_name = "LIST", default_value = "all", value_parser = faults)]
+    pub faults: Faults,
+    /// One JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A range of seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    /// The first.
+    pub from: u64,
+    /// The one after the last.
+    pub to: u64,
+}
+
+/// Kinds of faults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<Kind>);
 
 /// Where a running daemon is, and how to show its answer.
 #[derive(Debug, Args)]
@@ -210,6 +250,7 @@ fn dispatch(command: &Command) -> Exit {
             ask::act(ask, "kill", format!(r#"{{"flatten":{flatten}}}"#))
         }
         Command::Panic(args) => panic::panic(&args.config),
+        Command::Simulate(args) => simulate::simulate(args),
         Command::Journal(args) => journal::journal(args),
     }
 }
@@ -267,6 +308,29 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(wrong)
 }
 
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let ends = text.split_once("..").map(|(from, to)| (from.trim().parse(), to.trim().parse()));
+    match ends {
+        Some((Ok(from), Ok(to))) if from < to => Ok(Seeds { from, to }),
+        _ => Err(format!("{text:?} is no range of seeds; allowed is A..B with A below B")),
+    }
+}
+
+fn faults(text: &str) -> Result<Faults, String> {
+    match text {
+        "all" => Ok(Faults(Kind::ALL.to_vec())),
+        "none" => Ok(Faults(Vec::new())),
+        list => {
+            let kinds = list.split(',').map(|word| {
+                let known = Kind::ALL.map(Kind::name).join(", ");
+                Kind::named(word.trim())
+                    .ok_or_else(|| format!("{word:?} is no fault; allowed are all, none, or of {known}"))
+            });
+            kinds.collect::<Result<Vec<_>, _>>().map(Faults)
+        }
+    }
+}
+
 fn price(text: &str) -> Result<Money, String> {
     let price = text.parse::<Money>().ok();
     let fits = price.filter(|price| *price > Money::ZERO && *price <= Money::from(1_000_000_000));
@@ -294,10 +358,18 @@ mod tests {
             "evenkeel status --address 127.0.0.1:1 --json",
             "evenkeel kill --config x.toml --flatten",
             "evenkeel journal dump --json state",
+            "evenkeel simulate --seeds 0..10 --for 60s --jobs 1 --faults crash,gap --json",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
-        for line in ["evenkeel", "evenkeel run", "evenkeel status", "evenkeel demo --for soon"] {
+        for line in [
+            "evenkeel",
+            "evenkeel run",
+            "evenkeel status",
+            "evenkeel demo --for soon",
+            "evenkeel simulate --seeds 5..5",
+            "evenkeel simulate --seeds 0..5 --faults earthquake",
+        ] {
             Cli::try_parse_from(line.split(' ')).unwrap_err();
         }
     }

@@ -70,5 +70,6 @@ pub mod quoting;
 pub mod report;
 pub mod risk;
 pub mod sim;
+pub mod simulate;
 pub mod telemetry;
 pub mod venues;

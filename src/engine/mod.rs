@@ -12,6 +12,7 @@ mod desk;
 mod hedging;
 mod lifecycle;
 mod params;
+mod probe;
 mod quote;
 mod send;
 mod venue;
