@@ -178,6 +178,10 @@ pub struct SimulateArgs {
     /// One JSON object instead of tables
     #[arg(long)]
     pub json: bool,
+    /// Plant one bug after the other, and see which seed finds it
+    #[cfg(feature = "planted")]
+    #[arg(long)]
+    pub planted: bool,
 }
 
 /// A range of seeds.
@@ -323,8 +327,9 @@ fn faults(text: &str) -> Result<Faults, String> {
         list => {
             let kinds = list.split(',').map(|word| {
                 let known = Kind::ALL.map(Kind::name).join(", ");
-                Kind::named(word.trim())
-                    .ok_or_else(|| format!("{word:?} is no fault; allowed are all, none, or of {known}"))
+                Kind::named(word.trim()).ok_or_else(|| {
+                    format!("{word:?} is no fault; allowed are all, none, or of {known}")
+                })
             });
             kinds.collect::<Result<Vec<_>, _>>().map(Faults)
         }

@@ -1,5 +1,8 @@
 //! `simulate`: many seeds of the whole stack in virtual time, and what they showed.
 
+#[cfg(feature = "planted")]
+mod planted;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -33,12 +36,18 @@ pub(super) fn simulate(args: &SimulateArgs) -> Exit {
         Err(exit) => return exit,
     };
     let span = Span::from_ms(i64::try_from(args.lasts.as_millis()).unwrap_or(i64::MAX / 2_000_000));
+    #[cfg(feature = "planted")]
+    if args.planted {
+        let menu = Menu { kinds: args.faults.0.clone(), span, layout: None };
+        return planted::find(args, &scenario, &menu);
+    }
     let menu = Menu { kinds: args.faults.0.clone(), span, layout: None };
     quiet_panics();
-    let started = clock::instant();
-    let (batch, failed) = all(args, &scenario, &menu);
+    let (started, cpu) = (clock::instant(), cpu_seconds());
+    let (batch, failed) = all(args, &scenario, &menu, false);
     let took = started.elapsed();
-    let report = Report { args, menu: &menu, batch: &batch, took };
+    let cpu = cpu_seconds().zip(cpu).map(|(after, before)| after - before);
+    let report = Report { args, menu: &menu, batch: &batch, took, cpu };
     let stories: Vec<Outcome> = failed
         .iter()
         .take(TOLD)
@@ -58,14 +67,20 @@ fn quiet_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
-/// Every seed, shared among threads; the sums, and the failed ones in the order of their seeds.
-fn all(args: &SimulateArgs, scenario: &Scenario, menu: &Menu) -> (Batch, Vec<Outcome>) {
+/// Every seed, or those up to the first failure, shared among threads; the sums, and the failed
+/// ones in the order of their seeds.
+fn all(
+    args: &SimulateArgs,
+    scenario: &Scenario,
+    menu: &Menu,
+    first: bool,
+) -> (Batch, Vec<Outcome>) {
     let next = AtomicU64::new(args.seeds.from);
     let done = AtomicBool::new(false);
     let parts = Mutex::new((Batch::default(), BTreeMap::new()));
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..args.jobs.max(1))
-            .map(|_| scope.spawn(|| work(&next, args.seeds.to, scenario, menu, &parts)))
+            .map(|_| scope.spawn(|| work(&next, (args.seeds.to, first), scenario, menu, &parts)))
             .collect();
         scope.spawn(|| tell_progress(&next, &done, args));
         for worker in workers {
@@ -80,7 +95,8 @@ fn all(args: &SimulateArgs, scenario: &Scenario, menu: &Menu) -> (Batch, Vec<Out
 
 type Parts = Mutex<(Batch, BTreeMap<u64, Outcome>)>;
 
-fn work(next: &AtomicU64, end: u64, scenario: &Scenario, menu: &Menu, parts: &Parts) {
+fn work(next: &AtomicU64, run: (u64, bool), scenario: &Scenario, menu: &Menu, parts: &Parts) {
+    let (end, first) = run;
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= end {
@@ -91,6 +107,9 @@ fn work(next: &AtomicU64, end: u64, scenario: &Scenario, menu: &Menu, parts: &Pa
         parts.0.add(&outcome);
         if !outcome.problems.is_empty() {
             parts.1.insert(seed, outcome);
+            if first {
+                next.fetch_max(end, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -107,7 +126,10 @@ fn tell_progress(next: &AtomicU64, done: &AtomicBool, args: &SimulateArgs) {
             told = clock::instant();
             let seeds = next.load(Ordering::Relaxed).min(to) - from;
             let seconds = started.elapsed().as_secs();
-            complain(&format!("{seeds} of {} seeds begun after {seconds} s", to - from), Exit::Clean);
+            complain(
+                &format!("{seeds} of {} seeds begun after {seconds} s", to - from),
+                Exit::Clean,
+            );
         }
     }
 }
@@ -149,6 +171,7 @@ struct Report<'a> {
     menu: &'a Menu,
     batch: &'a Batch,
     took: Duration,
+    cpu: Option<f64>,
 }
 
 impl Report<'_> {
@@ -166,10 +189,15 @@ impl Report<'_> {
         whole && self.batch.failed.is_empty() && self.missed().is_empty()
     }
 
+    /// Seconds of processors that it took; on systems that do not say, the time of all jobs.
+    fn core_seconds(&self) -> f64 {
+        let jobs = self.args.jobs.max(1) as f64;
+        self.cpu.unwrap_or(self.took.as_secs_f64() * jobs).max(1e-9)
+    }
+
     /// Virtual seconds a second of one core.
     fn speed(&self) -> f64 {
-        let cores = self.args.jobs.max(1) as f64;
-        self.batch.hours * 3600.0 / self.took.as_secs_f64().max(1e-9) / cores
+        self.batch.hours * 3600.0 / self.core_seconds()
     }
 
     fn events_per_s(&self) -> f64 {
@@ -191,9 +219,10 @@ impl Report<'_> {
             (
                 "speed",
                 format!(
-                    "{:.0} x real time per core at {:.0} events/s ({:.1} s, {} jobs)",
+                    "{:.0} x real time per core at {:.0} events/s ({:.1} core s in {:.1} s, {} jobs)",
                     self.speed(),
                     self.events_per_s(),
+                    self.core_seconds(),
                     self.took.as_secs_f64(),
                     self.args.jobs.max(1)
                 ),
@@ -239,7 +268,8 @@ impl Report<'_> {
             text.push('\n');
         }
         for (why, cells) in reasons {
-            let which = if cells.len() > 3 { format!("{} cells", cells.len()) } else { cells.join(", ") };
+            let which =
+                if cells.len() > 3 { format!("{} cells", cells.len()) } else { cells.join(", ") };
             let _infallible = writeln!(text, "- {which}: {why}");
         }
         text
@@ -286,4 +316,14 @@ impl Report<'_> {
 /// One job a core, unless told otherwise.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// What this process has used of its processors, where Linux tells: fields 14 and 15 of
+/// /proc/self/stat, in hundredths of a second.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / 100.0)
 }

@@ -8,6 +8,7 @@ mod event;
 mod ids;
 mod instrument;
 mod note;
+pub mod planted;
 mod quotes;
 mod time;
 mod units;
@@ -21,6 +22,7 @@ pub use event::{
 pub use ids::{Asset, InstrumentId, OrderId, OrderIdSource, Prefix, VenueId};
 pub use instrument::{Instrument, InstrumentKind, ScaleError};
 pub use note::{HaltCause, Level as NoteLevel, Note, Reason, State};
+pub use planted::planted;
 pub use quotes::{Quote, QuoteSide, Quotes};
 pub use time::{Span, Ts};
 pub use units::{Bps, Money, Px, Qty, Side};

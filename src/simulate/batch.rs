@@ -106,9 +106,10 @@ impl Batch {
     pub fn thin_cells(&self, kinds: &[Kind], least: u64) -> (usize, Vec<(Kind, Phase)>) {
         let all = kinds.iter().flat_map(|kind| Phase::ALL.map(|phase| (*kind, phase)));
         let exist: Vec<_> = all.filter(|(kind, phase)| phase.exists(*kind).is_ok()).collect();
-        let thin = exist.iter().copied().filter(|cell| {
-            self.cells.get(cell).copied().unwrap_or_default() < least
-        });
+        let thin = exist
+            .iter()
+            .copied()
+            .filter(|cell| self.cells.get(cell).copied().unwrap_or_default() < least);
         (exist.len(), thin.collect())
     }
 }

@@ -36,7 +36,9 @@ pub(super) fn settings(base: &Settings, layout: Layout) -> Settings {
 pub(super) fn check(settings: &Settings) -> Result<(), String> {
     let kinds: Vec<VenueKind> = settings.venues.iter().map(|venue| venue.kind).collect();
     if kinds != [VenueKind::BinanceSpot, VenueKind::BinanceUsdm] {
-        return Err("its venues must be one binance_spot and one binance_usdm, in this order".into());
+        return Err(
+            "its venues must be one binance_spot and one binance_usdm, in this order".into()
+        );
     }
     let places: Vec<(usize, &str)> =
         settings.instruments.iter().map(|own| (own.venue, own.symbol.as_str())).collect();

@@ -58,6 +58,10 @@ pub(super) struct Watch {
     pub(super) heard_at: Vec<Ts>,
     /// A fault has failed the journal, so that a halt for it has its cause in the world.
     pub(super) journal_failed: bool,
+    /// The operator has told it to kill or to pause, and it has not heard yet.
+    pub(super) told: [bool; 2],
+    /// It has been killed, or paused: the first holds across restarts.
+    pub(super) still: [bool; 2],
     pub(super) placed: BTreeMap<OrderId, Sent>,
     before: Before,
     trace: VecDeque<String>,
@@ -81,6 +85,8 @@ impl Watch {
             latch: None,
             heard_at: Vec::new(),
             journal_failed: false,
+            told: [false; 2],
+            still: [false; 2],
             placed: BTreeMap::new(),
             before: Before::default(),
             trace: VecDeque::new(),
@@ -121,6 +127,8 @@ impl Watch {
     /// A new process knows nothing of what the one before was told.
     pub(super) fn process_starts(&mut self) {
         self.before = Before::default();
+        self.told = [false; 2];
+        self.still[1] = false;
         self.gaps.clear();
     }
 
@@ -142,6 +150,9 @@ impl Watch {
         if known > MOST_ORDERS {
             self.problem(now, "I15", format!("{known} orders are kept"));
         }
+        let told = std::mem::take(&mut self.told);
+        self.still[0] |= told[0] && engine.state() == State::Halted;
+        self.still[1] |= told[1];
         let halted = matches!(engine.state(), State::Halted | State::Stopping | State::Stopped);
         self.before = Before { stopped_quoting: halted || engine.is_paused() };
     }
@@ -182,8 +193,9 @@ impl Watch {
         if engine.proven_touch(instrument).is_none() {
             self.problem(now, "I7", "a quote on a book that is not proven");
         }
-        if self.before.stopped_quoting {
-            self.problem(now, "I8", format!("a quote in state {}", engine.state()));
+        if self.before.stopped_quoting || self.still != [false; 2] {
+            let text = format!("a quote in state {} after {:?}", engine.state(), self.still);
+            self.problem(now, "I8", text);
         }
     }
 

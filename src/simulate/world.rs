@@ -245,6 +245,7 @@ impl World {
             }
             next = next.min(match &self.process {
                 // A clock that stands still reaches its next instant only after it goes on.
+                Some(_) if self.ending.is_some() => i64::MAX,
                 Some(process) => (process.due() - self.skew).max(self.ready_at).0,
                 None => self.start_at.0,
             });
@@ -309,7 +310,7 @@ impl World {
 
     fn turn(&mut self) {
         let now = self.client_now();
-        if self.now < self.ready_at {
+        if self.now < self.ready_at || self.ending.is_some() {
             return;
         }
         if let Some(since) = self.frozen_since.take() {
@@ -366,6 +367,8 @@ impl World {
         self.killed_at = None;
         self.wrong_book_since.fill(None);
         self.watch.heard_at.fill(Ts(0));
+        // The next process cannot know what the venue told this one.
+        self.silence_until.fill(Ts(0));
         self.unwell_until = self.unwell_until.max(self.now + Span::from_s(16));
     }
 
@@ -395,6 +398,7 @@ impl World {
             self.tell(Control::Resume);
         }
         self.watch.journal_failed = false;
+        (self.watch.told, self.watch.still) = ([false; 2], [false; 2]);
         self.killed_at = None;
         self.mended_at = Some(self.now);
         self.unhealed = [self.plan.faulty; 2];
@@ -461,8 +465,6 @@ impl World {
         let quoted = (0..self.settings.instruments.len())
             .map(|index| crate::domain::InstrumentId(index as u16))
             .filter(|id| engine.is_quoted(*id));
-        quoted
-            .flat_map(|id| Side::BOTH.map(|side| engine.side_reason(id, side)))
-            .all(wanted)
+        quoted.flat_map(|id| Side::BOTH.map(|side| engine.side_reason(id, side))).all(wanted)
     }
 }

@@ -287,10 +287,8 @@ impl World {
     pub(super) fn check_claim(&mut self) {
         let now = self.now;
         let left = self.own_open_orders();
-        let claims_flat = matches!(
-            self.ending,
-            Some(Ending::FlatAndClean | Ending::SafetyHaltFlat { .. })
-        );
+        let claims_flat =
+            matches!(self.ending, Some(Ending::FlatAndClean | Ending::SafetyHaltFlat { .. }));
         if !claims_flat {
             return self.watch.count("ended with a warning");
         }

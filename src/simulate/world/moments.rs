@@ -49,9 +49,8 @@ impl World {
             Phase::PartFilled => self.is_part_filled(),
             Phase::Resync => {
                 state == State::Quoting
-                    && self.sides(|reason| {
-                        matches!(reason, Reason::BookNotSynced | Reason::BookStale)
-                    })
+                    && self
+                        .sides(|reason| matches!(reason, Reason::BookNotSynced | Reason::BookStale))
             }
             Phase::Halted => state == State::Halted,
             Phase::Shutdown => state == State::Stopping,

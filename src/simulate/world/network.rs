@@ -326,14 +326,7 @@ impl World {
         }
     }
 
-    fn reply(
-        &mut self,
-        venue: usize,
-        tag: Tag,
-        sent_at: Ts,
-        reply: Option<HttpReply>,
-        sent: bool,
-    ) {
+    fn reply(&mut self, venue: usize, tag: Tag, sent_at: Ts, reply: Option<HttpReply>, sent: bool) {
         let now = self.client_now();
         if let Some(refused) = reply.as_ref().filter(|r| matches!(r.status, 418 | 429)) {
             self.watch.count(if refused.status == 418 { "banned" } else { "throttled" });
@@ -344,8 +337,7 @@ impl World {
             }
         }
         let why = if sent { "timed out" } else { "not sent" }.to_owned();
-        let outcome =
-            reply.ok_or(if sent { NoReply::Lost(why) } else { NoReply::NotSent(why) });
+        let outcome = reply.ok_or(if sent { NoReply::Lost(why) } else { NoReply::NotSent(why) });
         if let Some(process) = &mut self.process {
             process.feed(venue, |protocol, out| {
                 protocol.on_reply(tag, now, Reply { outcome, sent_at }, out);
@@ -404,8 +396,8 @@ impl World {
         let kind = self.kinds[entry.venue];
         let at = self.arrival(kind);
         let refused = self.ails(kind, Kind::Down) || self.ails(kind, Kind::Banned);
-        let opened = !refused
-            && self.exchange.ws_open(self.now, kind, conn, path, query, 1).is_ok();
+        let opened =
+            !refused && self.exchange.ws_open(self.now, kind, conn, path, query, 1).is_ok();
         if !opened {
             self.post(at, Message::Closed { conn, why: "refused" });
             return;
@@ -442,7 +434,13 @@ impl World {
         None
     }
 
-    fn serve(&mut self, (run, venue, tag): (u32, usize, Tag), sent_at: Ts, wire: &Wire, copy: bool) {
+    fn serve(
+        &mut self,
+        (run, venue, tag): (u32, usize, Tag),
+        sent_at: Ts,
+        wire: &Wire,
+        copy: bool,
+    ) {
         let kind = self.kinds.get(venue).copied().unwrap_or(VenueKind::Usdm);
         if wire.is_new_order() {
             self.watch.on_arrival(self.now, wire.client_id().unwrap_or_default(), copy);

@@ -19,7 +19,8 @@ impl World {
         let now = self.client_now();
         self.watch.say(now, || format!("fault: {fault:?}"));
         let lasts = fault.lasts;
-        let slow = FaultKind::LatencyMs { add: [50, 700, 4_000][fault.size.unsigned_abs() as usize % 3] };
+        let slow =
+            FaultKind::LatencyMs { add: [50, 700, 4_000][fault.size.unsigned_abs() as usize % 3] };
         match fault.kind {
             Kind::UserMute => self.exchange_fault(fault, FaultKind::DropUserStream),
             Kind::MarketMute => self.exchange_fault(fault, FaultKind::MuteMarket),
@@ -62,7 +63,10 @@ impl World {
                 self.tell(Control::Fault { text: "journal: the disk is full".to_owned() });
             }
             Kind::ForeignOrder => self.foreign_order(fault),
-            Kind::Pause => self.tell(Control::Pause),
+            Kind::Pause => {
+                self.watch.told[1] |= self.process.is_some();
+                self.tell(Control::Pause);
+            }
             Kind::Kill => self.kill(fault.size % 2 == 0),
         }
         let aftermath = if fault.kind == Kind::Hang { SILENT } else { lasts };
@@ -138,6 +142,7 @@ impl World {
     pub(super) fn kill(&mut self, flatten: bool) {
         if self.process.is_some() {
             self.tell(Control::Kill { flatten });
+            self.watch.told[0] = true;
             self.killed_at.get_or_insert(self.now);
         }
     }
