@@ -26,8 +26,8 @@ pub(super) struct Halt {
 impl State {
     /// Only orders that bring exposure towards zero may leave.
     pub(super) fn is_reducing_only(self) -> bool {
-        !matches!(self, State::Quoting | State::Warming)
-            && !(planted("reducing_ignored") && self == State::Reducing)
+        let ignored = planted("reducing_ignored") && self == State::Reducing;
+        !ignored && !matches!(self, State::Quoting | State::Warming)
     }
 }
 

@@ -182,7 +182,7 @@ impl World {
     fn check_healing(&mut self) {
         let Some(mended) = self.mended_at else { return };
         let took = self.now.since(mended);
-        for what in 0..2 {
+        for (what, longest) in HEALED.into_iter().enumerate() {
             if !self.unhealed[what] {
                 continue;
             }
@@ -193,7 +193,7 @@ impl World {
             if healed {
                 self.unhealed[what] = false;
                 self.healed_ms[what] = self.healed_ms[what].max(took.ms());
-            } else if took > HEALED[what] && !self.documented_halt() {
+            } else if took > longest && !self.documented_halt() {
                 self.unhealed[what] = false;
                 let text = if what == 0 {
                     self.watch.problem(self.now, "I2", self.differences().join(", "));
