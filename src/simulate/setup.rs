@@ -91,6 +91,12 @@ pub(super) fn local_exchange(plan: &Plan, secrets: &Secrets) -> Result<LocalExch
         (Wallet::Spot, Asset::new("USDT"), money(usdt)),
         (Wallet::Usdm, Asset::new("USDT"), money("50000")),
     ];
+    // Somebody who can sweep the book up to an order of ours.
+    let whale = vec![
+        (Wallet::Spot, Asset::new("BTC"), money("100000")),
+        (Wallet::Spot, Asset::new("USDT"), money("10000000000")),
+        (Wallet::Usdm, Asset::new("USDT"), money("10000000000")),
+    ];
     let credentials = secrets.venues.iter().map(|keys| Credential {
         api_key: keys.key.expose_secret().to_owned(),
         secret: keys.secret.expose_secret().to_owned(),
@@ -102,7 +108,7 @@ pub(super) fn local_exchange(plan: &Plan, secrets: &Secrets) -> Result<LocalExch
         exchange: sim::ExchangeParams {
             seed: plan.seed,
             markets: vec![market(InstrumentKind::Spot), market(InstrumentKind::LinearPerpetual)],
-            accounts: vec![AccountParams { balances }],
+            accounts: vec![AccountParams { balances }, AccountParams { balances: whale }],
             history: 10_000,
         },
         credentials,

@@ -16,6 +16,8 @@ const TRACE: usize = 40;
 pub(super) const PROBLEMS: usize = 10;
 /// Our account at the exchange.
 pub(super) const OURS: AccountId = AccountId(0);
+/// Somebody else's, who can move the market.
+pub(super) const WHALE: AccountId = AccountId(1);
 /// Orders that the process may know at once.
 const MOST_ORDERS: usize = 200;
 
@@ -33,12 +35,6 @@ pub(super) struct Bounds {
 pub(super) struct Sent {
     pub(super) qty: Qty,
     pub(super) purpose: Purpose,
-}
-
-/// The state of a process before a step.
-#[derive(Clone, Copy, Debug, Default)]
-struct Before {
-    stopped_quoting: bool,
 }
 
 /// Invariants that one process after the other must keep.
@@ -63,9 +59,12 @@ pub(super) struct Watch {
     /// It has been killed, or paused: the first holds across restarts.
     pub(super) still: [bool; 2],
     pub(super) placed: BTreeMap<OrderId, Sent>,
-    before: Before,
     trace: VecDeque<String>,
     arrived: BTreeSet<String>,
+    /// Orders that the exchange has taken, whatever it answered.
+    taken: BTreeSet<OrderId>,
+    /// Orders that the process holds for refused or never made.
+    refused: BTreeSet<OrderId>,
     canceled: BTreeSet<OrderId>,
     doubted: BTreeSet<OrderId>,
     gaps: BTreeSet<u16>,
@@ -88,9 +87,10 @@ impl Watch {
             told: [false; 2],
             still: [false; 2],
             placed: BTreeMap::new(),
-            before: Before::default(),
             trace: VecDeque::new(),
             arrived: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            refused: BTreeSet::new(),
             canceled: BTreeSet::new(),
             doubted: BTreeSet::new(),
             gaps: BTreeSet::new(),
@@ -126,7 +126,6 @@ impl Watch {
 
     /// A new process knows nothing of what the one before was told.
     pub(super) fn process_starts(&mut self) {
-        self.before = Before::default();
         self.told = [false; 2];
         self.still[1] = false;
         self.gaps.clear();
@@ -153,8 +152,6 @@ impl Watch {
         let told = std::mem::take(&mut self.told);
         self.still[0] |= told[0] && engine.state() == State::Halted;
         self.still[1] |= told[1];
-        let halted = matches!(engine.state(), State::Halted | State::Stopping | State::Stopped);
-        self.before = Before { stopped_quoting: halted || engine.is_paused() };
     }
 
     fn on_action(&mut self, now: Ts, engine: &Engine, action: &Action) {
@@ -193,7 +190,8 @@ impl Watch {
         if engine.proven_touch(instrument).is_none() {
             self.problem(now, "I7", "a quote on a book that is not proven");
         }
-        if self.before.stopped_quoting || self.still != [false; 2] {
+        let halted = matches!(engine.state(), State::Halted | State::Stopping | State::Stopped);
+        if halted || engine.is_paused() || self.still != [false; 2] {
             let text = format!("a quote in state {} after {:?}", engine.state(), self.still);
             self.problem(now, "I8", text);
         }
@@ -218,7 +216,12 @@ impl Watch {
                 self.doubted.insert(*id);
                 self.count("order unknown");
             }
-            Note::OrderEnded { id, filled, status, .. } => self.on_ended(*id, *filled, *status),
+            Note::OrderEnded { id, filled, status, .. } => {
+                if *status == OrderStatus::Rejected {
+                    self.on_given_up(now, *id);
+                }
+                self.on_ended(*id, *filled, *status);
+            }
             Note::OrderRejected { text, .. } => {
                 self.count("order refused");
                 if text.contains("immediately match") {
@@ -283,6 +286,22 @@ impl Watch {
         let known = self.prefix.decode(client_id).is_some_and(|id| self.placed.contains_key(&id));
         if !known {
             self.problem(now, "I3", format!("client id {client_id} stands in no record"));
+        }
+    }
+
+    /// The exchange has taken an order.
+    pub(super) fn on_taken(&mut self, now: Ts, id: OrderId) {
+        self.taken.insert(id);
+        if self.refused.contains(&id) {
+            self.problem(now, "I6", format!("{id:?} is taken after it was given up"));
+        }
+    }
+
+    /// The process holds an order for one that never was.
+    fn on_given_up(&mut self, now: Ts, id: OrderId) {
+        self.refused.insert(id);
+        if self.taken.contains(&id) {
+            self.problem(now, "I6", format!("{id:?} counts as refused; the exchange took it"));
         }
     }
 

@@ -22,12 +22,12 @@ impl World {
             }
             Phase::Halted => self.kill(false),
             Phase::Shutdown => self.tell(Control::Stop),
+            Phase::PartFilled => self.sweep(2),
+            Phase::Hedging => self.sweep(0),
             Phase::Steady
             | Phase::Posting
             | Phase::Cancelling
             | Phase::Amending
-            | Phase::PartFilled
-            | Phase::Hedging
             | Phase::Reload => {}
         }
     }

@@ -10,7 +10,9 @@ use crate::domain::{LinkKind, Purpose, Span, Ts};
 use crate::sim::faces::faults::VenueKind;
 use crate::sim::faces::request::{HttpAnswer, HttpRequest};
 use crate::sim::faces::streams::ConnId;
+use crate::sim::{MarketId, OrderKey};
 use crate::simulate::cells::Kind;
+use crate::simulate::watch::OURS;
 use crate::venues::{self, Frame, HttpReply, Method, NoReply, Reply, Tag};
 
 /// A websocket that is quiet for so long is asked for a sign of life, as in `live::link`.
@@ -462,6 +464,7 @@ impl World {
                 self.watch.check_exchange(self.now, self.exchange.exchange());
                 self.note_touches();
             }
+            self.note_taken(kind, wire);
             delay = answered.delay;
             answered.answer
         };
@@ -475,6 +478,20 @@ impl World {
             self.post(at, Message::Reply { run, venue, tag, sent_at, reply, sent: true });
         }
         self.flush();
+    }
+
+    /// Whether the exchange has the order that this request asked for.
+    fn note_taken(&mut self, kind: VenueKind, wire: &Wire) {
+        if !wire.is_new_order() {
+            return;
+        }
+        let Some(text) = wire.client_id() else { return };
+        let market = MarketId(u16::from(kind == VenueKind::Usdm));
+        let key = OrderKey::Client(Arc::from(text));
+        let taken = self.exchange.exchange().order(OURS, market, &key).is_some();
+        if let Some(id) = self.watch.prefix.decode(text).filter(|_| taken) {
+            self.watch.on_taken(self.now, id);
+        }
     }
 
     /// Refusals that a careful client never earns.

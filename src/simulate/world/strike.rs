@@ -11,7 +11,7 @@ use crate::sim::{Command, MarketId, OrderKey, Place, SelfTrade, Terms, TimeInFor
 use crate::simulate::cells::Kind;
 use crate::simulate::plan::Fault;
 use crate::simulate::setup::instrument;
-use crate::simulate::watch::OURS;
+use crate::simulate::watch::{OURS, WHALE};
 
 impl World {
     /// The fault strikes now.
@@ -158,6 +158,48 @@ impl World {
         }
         self.bury();
         self.start_at = self.now + down;
+    }
+
+    /// Somebody takes the book up to our outermost order of a side, that one but for its
+    /// `part`-th (0: wholly), if it is the last of its level.
+    pub(super) fn sweep(&mut self, part: i64) {
+        let exchange = self.exchange.exchange();
+        let mut place = None;
+        for bounds in &self.watch.bounds {
+            let open = exchange.open_orders(OURS, bounds.market);
+            let ours = open.iter().filter(|order| self.watch.own(order).is_some());
+            let Some(last) = ours.max_by_key(|order| order.order_id) else { continue };
+            let (side, Some(px)) = (last.side, last.px()) else { continue };
+            let outermost = open
+                .iter()
+                .filter(|order| order.side == side && part == 0 && self.watch.own(order).is_some())
+                .filter_map(crate::sim::OrderRecord::px)
+                .min_by_key(|other| side.sign() * other.0);
+            let px = outermost.unwrap_or(px);
+            let Some(depth) = exchange.depth(bounds.market, 1_000) else { continue };
+            let levels = if side == Side::Buy { depth.bids } else { depth.asks };
+            let reached = levels.iter().filter(|level| side.sign() * (level.px.0 - px.0) >= 0);
+            let all: Qty = reached.map(|level| level.qty).sum();
+            let spared = if part == 0 { 0 } else { last.open_qty().0 / part };
+            let terms = Terms::Limit { px, qty: Qty(all.0 - spared), tif: TimeInForce::Ioc };
+            place = Some((bounds.market, side.opposite(), terms));
+            break;
+        }
+        let Some((market, side, terms)) = place else { return };
+        self.sent += 1;
+        let place = Place {
+            market,
+            client_id: Arc::from(format!("whale_{}", self.sent)),
+            side,
+            terms,
+            reduce_only: false,
+            self_trade: SelfTrade::None,
+        };
+        let swept = self.exchange.submit(self.now, WHALE, &Command::Place(place), &mut self.out);
+        if swept.is_ok() {
+            self.watch.count("book swept");
+        }
+        self.flush();
     }
 
     /// Somebody else's order rests far from the market, on either side.
