@@ -89,6 +89,8 @@ pub struct Plan {
     pub faulty: bool,
     /// What is traded.
     pub layout: Layout,
+    /// Position limits hardly above what the quotes need, so that they are met all the time.
+    pub tight: bool,
     /// One way, without jitter.
     pub latency: Span,
     /// At most so much more.
@@ -145,6 +147,7 @@ impl Plan {
             seed,
             faulty: !menu.kinds.is_empty(),
             layout: menu.layout.unwrap_or(drawn),
+            tight: dice.percent(50) && !menu.kinds.is_empty(),
             latency: Span(dice.of(&[300_000, 2_000_000, 10_000_000, 60_000_000])),
             jitter: Span(dice.of(&[100_000, 2_000_000, 20_000_000])),
             skew: Span::from_ms(dice.within(-400, 400)),

@@ -15,9 +15,14 @@ fn money(text: &str) -> Money {
 }
 
 /// The settings in one of the layouts.
-pub(super) fn settings(base: &Settings, layout: Layout) -> Settings {
+pub(super) fn settings(base: &Settings, plan: &Plan) -> Settings {
     let mut settings = base.clone();
-    match layout {
+    if plan.tight {
+        let limit = &mut settings.instruments[0].inventory_limit_base;
+        *limit = (*limit * Money::new(4, 1)).round_dp(5);
+        settings.risk.max_net_exposure_quote *= Money::new(4, 1);
+    }
+    match plan.layout {
         Layout::SpotHedged => {}
         Layout::SpotPoor => settings.hedge.enabled = false,
         Layout::Perpetual => {

@@ -65,6 +65,8 @@ pub(super) struct Watch {
     taken: BTreeSet<OrderId>,
     /// Orders that the process holds for refused or never made.
     refused: BTreeSet<OrderId>,
+    /// Orders that the process has ended since the world last looked.
+    pub(super) ended: Vec<OrderId>,
     canceled: BTreeSet<OrderId>,
     doubted: BTreeSet<OrderId>,
     gaps: BTreeSet<u16>,
@@ -91,6 +93,7 @@ impl Watch {
             arrived: BTreeSet::new(),
             taken: BTreeSet::new(),
             refused: BTreeSet::new(),
+            ended: Vec::new(),
             canceled: BTreeSet::new(),
             doubted: BTreeSet::new(),
             gaps: BTreeSet::new(),
@@ -220,6 +223,7 @@ impl Watch {
                 if *status == OrderStatus::Rejected {
                     self.on_given_up(now, *id);
                 }
+                self.ended.push(*id);
                 self.on_ended(*id, *filled, *status);
             }
             Note::OrderRejected { text, .. } => {

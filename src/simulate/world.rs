@@ -114,7 +114,7 @@ impl World {
         secrets: &Secrets,
         tracing: bool,
     ) -> Result<World, String> {
-        let settings = settings(base, plan.layout);
+        let settings = settings(base, &plan);
         let mut secrets = secrets.clone();
         let exchange = local_exchange(&plan, &secrets)?;
         if settings.venues.len() < secrets.venues.len() {
@@ -124,23 +124,8 @@ impl World {
         let kinds: Vec<VenueKind> = (0..settings.venues.len())
             .map(|venue| if is_spot(venue) { VenueKind::Spot } else { VenueKind::Usdm })
             .collect();
-        let bounds = settings.instruments.iter().map(|i| Bounds {
-            market: MarketId(u16::from(!is_spot(i.venue))),
-            venue: i.venue,
-            target_base: match i.inventory_target_base {
-                Target::Base(base) => base,
-                Target::AsFound => crate::domain::Money::ZERO,
-            },
-            limit_base: i.inventory_limit_base,
-        });
-        let mut watch = Watch::new(
-            settings.environment.order_id_prefix.clone(),
-            bounds.collect(),
-            settings.risk.max_net_exposure_quote,
-        );
+        let mut watch = watch_over(&settings, &kinds);
         watch.tracing = tracing;
-        watch.max_book_age = settings.market.max_book_age;
-        watch.heard_at = vec![Ts(0); kinds.len()];
         Ok(World {
             watch,
             cells: BTreeMap::new(),
@@ -322,6 +307,19 @@ impl World {
         }
         let watch = &mut self.watch;
         let mut frames = process.turn(now, |engine, actions| watch.on_step(now, engine, actions));
+        let ended = std::mem::take(&mut self.watch.ended);
+        if !ended.is_empty() {
+            let exchange = self.exchange.exchange();
+            for bounds in self.watch.bounds.clone() {
+                for order in exchange.open_orders(super::watch::OURS, bounds.market) {
+                    let own = self.watch.own(&order);
+                    if own.is_some_and(|id| ended.contains(&id)) {
+                        let text = format!("{} counts as ended and rests", order.client_id);
+                        self.watch.problem(now, "I6", text);
+                    }
+                }
+            }
+        }
         if let Some(text) = process.diverged.take() {
             self.watch.problem(now, "I17", text);
         }
@@ -467,4 +465,22 @@ impl World {
             .filter(|id| engine.is_quoted(*id));
         quoted.flat_map(|id| Side::BOTH.map(|side| engine.side_reason(id, side))).all(wanted)
     }
+}
+
+/// The limits that the settings set, as the exchange can check them.
+fn watch_over(settings: &Settings, kinds: &[VenueKind]) -> Watch {
+    let bounds = settings.instruments.iter().map(|i| Bounds {
+        market: MarketId(u16::from(kinds[i.venue] == VenueKind::Usdm)),
+        venue: i.venue,
+        target_base: match i.inventory_target_base {
+            Target::Base(base) => base,
+            Target::AsFound => crate::domain::Money::ZERO,
+        },
+        limit_base: i.inventory_limit_base,
+    });
+    let prefix = settings.environment.order_id_prefix.clone();
+    let mut watch = Watch::new(prefix, bounds.collect(), settings.risk.max_net_exposure_quote);
+    watch.max_book_age = settings.market.max_book_age;
+    watch.heard_at = vec![Ts(0); kinds.len()];
+    watch
 }

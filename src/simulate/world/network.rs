@@ -332,7 +332,9 @@ impl World {
         let now = self.client_now();
         if let Some(refused) = reply.as_ref().filter(|r| matches!(r.status, 418 | 429)) {
             self.watch.count(if refused.status == 418 { "banned" } else { "throttled" });
-            if let Some(seconds) = refused.retry_after_s {
+            // Too many new orders (-1015) is no ban on reading.
+            let all = !refused.body.contains("-1015");
+            if let Some(seconds) = refused.retry_after_s.filter(|_| all) {
                 // What is on its way already cannot be called back.
                 let until = now + Span::from_s(i64::from(seconds));
                 self.silence_until[venue] = self.silence_until[venue].max(until);
@@ -428,10 +430,14 @@ impl World {
             let headers = vec![("retry-after", seconds.to_string())];
             return json(418, headers, -1003, "Way too many requests; IP banned.");
         }
-        let asks = wire.method == "GET" && wire.path.ends_with("/order");
-        if asks && self.chance(kind, Kind::Blind) {
+        let about_order = wire.path.ends_with("/order");
+        if about_order && wire.method == "GET" && self.chance(kind, Kind::Blind) {
             self.watch.count("order denied by the venue");
             return json(400, Vec::new(), -2013, "Order does not exist.");
+        }
+        if about_order && wire.method == "DELETE" && self.chance(kind, Kind::Blind) {
+            self.watch.count("cancel denied by the venue");
+            return json(400, Vec::new(), -2011, "Unknown order sent.");
         }
         None
     }
