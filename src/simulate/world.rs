@@ -84,8 +84,8 @@ pub(super) struct World {
     /// Limits of markets that a fault has changed, and when they come back.
     limits_back: Option<Ts>,
     foreign: Vec<(MarketId, OrderKey)>,
-    /// Until when each venue's last 429 or 418 asked for silence.
-    silence_until: Vec<Ts>,
+    /// Since when and until when each venue's 429 or 418 ask for silence.
+    silence: Vec<(Ts, Ts)>,
     /// Until when a fault or its aftermath may excuse a delay.
     unwell_until: Ts,
     waiting: Vec<(Fault, bool)>,
@@ -139,7 +139,7 @@ impl World {
             now: EPOCH,
             our_clock: EPOCH,
             skew: plan.skew,
-            silence_until: vec![Ts(0); kinds.len()],
+            silence: vec![(Ts(0), Ts(0)); kinds.len()],
             kinds,
             out: Outbox::default(),
             process: None,
@@ -366,7 +366,7 @@ impl World {
         self.wrong_book_since.fill(None);
         self.watch.heard_at.fill(Ts(0));
         // The next process cannot know what the venue told this one.
-        self.silence_until.fill(Ts(0));
+        self.silence.fill((Ts(0), Ts(0)));
         self.unwell_until = self.unwell_until.max(self.now + Span::from_s(16));
     }
 

@@ -122,7 +122,9 @@ impl World {
             query,
             api_key: request.api_key.as_ref().map(|key| key.expose_secret().to_owned()),
         };
-        if sent_at < self.silence_until[venue] {
+        let (told, until) = self.silence[venue];
+        // What was written in the same turn cannot be called back.
+        if sent_at < until && sent_at > told + Span::from_ms(10) {
             let text = format!("{} although the venue asked for silence", request.label);
             self.watch.problem(sent_at, "I11", text);
         }
@@ -335,9 +337,12 @@ impl World {
             // Too many new orders (-1015) is no ban on reading.
             let all = !refused.body.contains("-1015");
             if let Some(seconds) = refused.retry_after_s.filter(|_| all) {
-                // What is on its way already cannot be called back.
                 let until = now + Span::from_s(i64::from(seconds));
-                self.silence_until[venue] = self.silence_until[venue].max(until);
+                let (told, before) = self.silence[venue];
+                if until > before {
+                    let told = if now < before { told } else { now };
+                    self.silence[venue] = (told, until);
+                }
             }
         }
         let why = if sent { "timed out" } else { "not sent" }.to_owned();

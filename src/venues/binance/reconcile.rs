@@ -137,7 +137,12 @@ impl Session {
 
     /// All requests of a phase are answered: orders and balances, then trades, then their owners.
     fn next_phase(&mut self, last: Part, now: Ts, out: &mut Outbox) {
+        let blocked = self.blocked(now);
         let Some(round) = &mut self.round else { return };
+        if let Some(until) = blocked {
+            // The venue has asked for silence since the round began.
+            round.failed.get_or_insert(format!("blocked until {until}"));
+        }
         if round.failed.is_none() {
             match last {
                 Part::OpenOrders(_) | Part::Account | Part::Positions => {
