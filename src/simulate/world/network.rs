@@ -61,6 +61,8 @@ pub(super) enum Flight {
     Hedge,
     Cancel,
     Amend,
+    /// A snapshot of a book, which proves it as news of its stream does.
+    Depth,
     Other,
 }
 
@@ -167,6 +169,7 @@ impl World {
             }
             "DELETE" if wire.path.ends_with("/order") => Flight::Cancel,
             "PUT" if wire.path.contains("order") => Flight::Amend,
+            "GET" if wire.path.ends_with("/depth") => Flight::Depth,
             _ => Flight::Other,
         }
     }
@@ -276,7 +279,11 @@ impl World {
                 self.serve((run, venue, tag), sent_at, &request, copy);
             }
             Message::Reply { run, venue, tag, sent_at, reply, sent } => {
-                if self.flights.remove(&(run, venue, tag)).is_some() && run == self.run {
+                let flight = self.flights.remove(&(run, venue, tag));
+                if flight.is_some() && run == self.run {
+                    if flight == Some(Flight::Depth) && reply.is_some() {
+                        self.watch.heard_at[venue] = self.client_now();
+                    }
                     self.reply(venue, tag, sent_at, reply, sent);
                 }
             }
