@@ -8,6 +8,7 @@ mod event;
 mod ids;
 mod instrument;
 mod note;
+pub mod planted;
 mod quotes;
 mod reaction;
 mod time;
@@ -22,6 +23,7 @@ pub use event::{
 pub use ids::{Asset, InstrumentId, OrderId, OrderIdSource, Prefix, VenueId};
 pub use instrument::{Instrument, InstrumentKind, ScaleError};
 pub use note::{CapitalStage, FairSource, HaltCause, Level as NoteLevel, Note, Reason, State};
+pub use planted::planted;
 pub use quotes::{Quote, QuoteSide, Quotes};
 pub use reaction::ReactionTimes;
 pub use time::{Span, Ts};

@@ -100,6 +100,7 @@ impl HaltCause {
     #[must_use]
     pub fn is_latched(self) -> bool {
         match self {
+            HaltCause::Operator if super::planted("halt_not_latched") => false,
             HaltCause::LossLimit
             | HaltCause::RepeatedExecution
             | HaltCause::ReconcileBreak

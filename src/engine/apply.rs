@@ -4,7 +4,7 @@ use super::Engine;
 use crate::domain::{
     Action, BookLoss, Event, Fill, HaltCause, Instrument, InstrumentId, InstrumentKind, LinkKind,
     Liquidity, Money, Note, OrderEvent, OrderId, OrderUpdate, Purpose, Reason, RejectClass, Side,
-    Span, Ts, VenueId,
+    Span, Ts, VenueId, planted,
 };
 use crate::orders::{Phase, Request, Step};
 
@@ -204,6 +204,13 @@ impl Engine {
     fn on_fill(&mut self, fill: &Fill, out: &mut Vec<Action>) {
         let now = self.now;
         let id = fill.instrument;
+        if planted("late_fill_dropped")
+            && fill.order.is_some_and(|order| {
+                self.orders.find(id, order).is_none_or(|order| !order.is_live())
+            })
+        {
+            return;
+        }
         let Some(fee_quote) = self.desks[id.index()].on_fill(fill, now) else { return };
         self.move_balances(fill);
         let mut purpose = None;

@@ -7,7 +7,7 @@ use super::fair::FairNow;
 use super::params::{InstrumentParams, Params, Role};
 use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
-    Span, Trade, Ts, VenueId,
+    Span, Trade, Ts, VenueId, planted,
 };
 use crate::inventory::{Attribution, Booked, Markouts, Position, Presence};
 use crate::market::{
@@ -226,7 +226,8 @@ impl Desk {
         let Booked::New { fee_quote, fee_elsewhere } = self.position.book(fill, instrument) else {
             return None;
         };
-        let base_fee = if fill.fee_asset == instrument.base { fill.fee } else { Money::ZERO };
+        let in_base = fill.fee_asset == instrument.base && !planted("base_fee_forgotten");
+        let base_fee = if in_base { fill.fee } else { Money::ZERO };
         self.held_base += instrument.quantity(fill.qty.signed(fill.side)) - base_fee;
         self.filled_at = now;
         if let Some(touch) = self.book.touch() {

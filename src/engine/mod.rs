@@ -20,6 +20,7 @@ mod hedging;
 mod lifecycle;
 mod outlets;
 mod params;
+mod probe;
 mod quote;
 mod send;
 mod signals;

@@ -666,6 +666,32 @@ fn a_kill_cancels_everything_and_stays_halted() {
 }
 
 #[test]
+fn a_kill_over_a_halt_that_would_not_last_is_latched() {
+    let mut engine = Engine::new(params());
+    let mut actions = Vec::new();
+    let fault = Event::Control(Control::Fault { text: "disk full".to_owned() });
+    let kill = Event::Control(Control::Kill { flatten: false });
+    engine.step(Ts::from_ms(1), &[fault, kill], &mut actions);
+    let halts = actions.iter().filter_map(|action| match action {
+        Action::Note(Note::Halted { cause, .. }) => Some(*cause),
+        _ => None,
+    });
+    assert_eq!(halts.collect::<Vec<_>>(), [HaltCause::Fault, HaltCause::Operator]);
+    assert_eq!(engine.halt_cause(), Some(HaltCause::Operator));
+}
+
+#[test]
+fn a_resume_also_ends_a_latched_halt_that_waits_for_the_accounts() {
+    let latch = Some((HaltCause::Operator, "killed before".to_owned()));
+    let mut engine = Engine::new(Params { latch, ..params() });
+    let mut actions = Vec::new();
+    engine.step(Ts::from_ms(1), &[Event::Control(Control::Resume)], &mut actions);
+    let ended = |action: &Action| matches!(action, Action::Note(Note::Latch { set: false, .. }));
+    assert_eq!(actions.iter().filter(|action| ended(action)).count(), 1, "{actions:?}");
+    assert_eq!(engine.halt_cause(), None);
+}
+
+#[test]
 fn a_stop_is_verified_by_requests_alone() {
     check("severed.txt");
 }
