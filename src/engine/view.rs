@@ -342,22 +342,24 @@ impl Engine {
         }
     }
 
+    fn side_view(&self, desk: &Desk, side: Side, now: Ts) -> SideView {
+        let mut state = desk.sides[side.index()];
+        state.count_to(now);
+        let total = now.since(self.began_at).seconds();
+        let up = state.quoting_for.seconds();
+        let best = desk.listed.as_ref().zip(desk.book.best(side));
+        SideView {
+            reason: state.reason,
+            best: best.map(|(instrument, level)| LevelView {
+                price: instrument.price(level.px),
+                quantity: instrument.quantity(level.qty),
+            }),
+            uptime: if total > 0.0 { (up / total).min(1.0) } else { 0.0 },
+        }
+    }
+
     fn instrument_view(&self, desk: &Desk, now: Ts) -> InstrumentView {
         let listed = desk.listed.as_ref();
-        let side = |side: Side| {
-            let mut state = desk.sides[side.index()];
-            state.count_to(now);
-            let total = now.since(self.began_at).seconds();
-            let up = state.quoting_for.seconds();
-            SideView {
-                reason: state.reason,
-                best: listed.zip(desk.book.best(side)).map(|(instrument, level)| LevelView {
-                    price: instrument.price(level.px),
-                    quantity: instrument.quantity(level.qty),
-                }),
-                uptime: if total > 0.0 { (up / total).min(1.0) } else { 0.0 },
-            }
-        };
         let intensity = desk.intensity.estimate();
         let (_, average) = desk.attribution.average_inventory_lots(now);
         InstrumentView {
@@ -368,8 +370,8 @@ impl Engine {
             lot_size: listed.map(|listed| listed.lot_size),
             min_notional_quote: listed.map(|listed| listed.min_notional),
             book_synced: desk.book.is_synced(),
-            bid: side(Side::Buy),
-            ask: side(Side::Sell),
+            bid: self.side_view(desk, Side::Buy, now),
+            ask: self.side_view(desk, Side::Sell, now),
             held_base: desk.held_base,
             target_base: desk.target_base,
             profit_quote: desk.profit_quote(),

@@ -135,6 +135,7 @@ impl Line {
 pub fn describe(note: &Note, names: &Names) -> Line {
     orders(note, names)
         .or_else(|| trading(note, names))
+        .or_else(|| hedges(note, names))
         .or_else(|| estimates(note, names))
         .or_else(|| connections(note, names))
         .unwrap_or_else(|| daemon(note))
@@ -194,7 +195,7 @@ fn orders(note: &Note, names: &Names) -> Option<Line> {
 
 /// Quotes, fills and hedges.
 fn trading(note: &Note, names: &Names) -> Option<Line> {
-    use NoteLevel::{Error, Info};
+    use NoteLevel::Info;
     Some(match note {
         Note::SideReason { instrument, side, reason } => {
             let label = names.instrument(*instrument);
@@ -231,6 +232,15 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 None => line.with("order", Value::Null),
             }
         }
+        Note::Capital { .. } => capital(note)?,
+        _ => return None,
+    })
+}
+
+/// What is taken off, and what it cost.
+fn hedges(note: &Note, names: &Names) -> Option<Line> {
+    use NoteLevel::{Error, Info};
+    Some(match note {
         Note::HedgeStarted { instrument, side, qty, exposure_base, waited_ms } => {
             let (label, qty) = (names.instrument(*instrument), names.qty(*instrument, *qty));
             let exposure = amount(*exposure_base);
@@ -253,7 +263,6 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 .with("skew_bps_per_base", *skew_bps_per_base)
                 .with("std_base", amount(*std_base))
         }
-        Note::Capital { .. } => capital(note)?,
         Note::HedgeLate { base, exposure_base, since_ms } => {
             let exposure = amount(*exposure_base);
             let words = format!("{base}: not hedged for {since_ms} ms, exposure {exposure}");

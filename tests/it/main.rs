@@ -7,6 +7,7 @@ mod daemon;
 mod engine;
 mod exchange;
 mod golden;
+mod hedging;
 mod live;
 mod loopback;
 mod market;

@@ -57,7 +57,7 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
     let (_, metrics) = get(home.address().unwrap(), "/metrics").unwrap();
     for name in [
         "evenkeel_capital_at_risk_quote",
-        "evenkeel_profit_quote{instrument=\"spot:BTCUSDT\",part=\"spread\"}",
+        "evenkeel_profit_part_quote{instrument=\"spot:BTCUSDT\",part=\"spread_capture\"}",
         "evenkeel_presence_ratio{instrument=\"spot:BTCUSDT\",kind=\"two_sided\"}",
         "evenkeel_presence_score{instrument=\"spot:BTCUSDT\",programme=\"injective\"}",
         "evenkeel_markout_fills{instrument=\"spot:BTCUSDT\",side=\"bid\",horizon_ms=\"100\"}",
