@@ -4,6 +4,7 @@
 mod clients;
 mod config;
 mod daemon;
+mod deploy;
 mod engine;
 mod exchange;
 mod golden;
