@@ -28,6 +28,15 @@ pub struct BookUpdate {
     pub at: Ts,
 }
 
+/// From where on a venue's list of our trades is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TradesFrom {
+    /// Behind this trade id.
+    Id(u64),
+    /// From this time on, on our clock.
+    Time(Ts),
+}
+
 /// Why a book stopped being proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

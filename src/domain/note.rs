@@ -245,6 +245,16 @@ pub enum Note {
         /// The holding, base.
         base: Money,
     },
+    /// While nobody looked, more or less came to be held than our trades explain: a transfer, a
+    /// conversion, or another target. It is valued at the mid and is no part of the result.
+    HoldingMoved {
+        /// Where.
+        instrument: InstrumentId,
+        /// `venue:SYMBOL`.
+        name: String,
+        /// By how much, base.
+        base: Money,
+    },
     /// A side began or ceased to quote, or the reason changed.
     SideReason {
         /// Where.

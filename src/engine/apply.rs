@@ -97,6 +97,7 @@ impl Engine {
             out.push(Action::Note(Note::Listed { instrument: Box::new(instrument.clone()) }));
         }
         desk.listed = Some(instrument.clone());
+        self.resume_desk(instrument.id);
         self.agenda.quote_now(instrument.id);
         self.join_group(instrument);
     }
@@ -160,6 +161,7 @@ impl Engine {
             desk.position.book_funding(amount);
             desk.attribution.funding(amount);
             self.agenda.set_profit(id, desk.profit_quote());
+            self.ledger_version += 1;
         }
     }
 
@@ -195,6 +197,7 @@ impl Engine {
         let now = self.now;
         let id = fill.instrument;
         let Some(fee_quote) = self.desks[id.index()].on_fill(fill, now) else { return };
+        self.ledger_version += 1;
         self.move_balances(fill);
         let mut purpose = None;
         if let Some(order_id) = fill.order

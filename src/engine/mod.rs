@@ -11,6 +11,7 @@ mod apply;
 mod desk;
 mod fair;
 mod hedging;
+mod ledger;
 mod lifecycle;
 mod params;
 mod quote;
@@ -23,6 +24,7 @@ use serde::Serialize;
 
 pub use desk::Tally;
 pub use fair::FairView;
+pub use ledger::{DeskLedger, Ledger};
 pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
     ReferenceParams, RiskParams, Role, ShutdownParams, VenueParams,
@@ -124,6 +126,10 @@ pub struct Engine {
     counts: Counts,
     /// The result up to the last resume, which the loss limit no longer counts.
     profit_base: Money,
+    /// When the session began, which may have been an earlier run.
+    session_since: Option<Ts>,
+    /// Counts the changes of what must outlive the process.
+    ledger_version: u64,
     /// When orders last left or ended: a venue read since then has the whole truth.
     quiet_since: Ts,
     orders_due: Ts,
@@ -176,6 +182,8 @@ impl Engine {
             breaker,
             counts: Counts::default(),
             profit_base: Money::ZERO,
+            session_since: None,
+            ledger_version: 0,
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
             checked_at: Ts(0),
@@ -188,6 +196,7 @@ impl Engine {
     pub fn step(&mut self, now: Ts, inbox: &[Event], out: &mut Vec<Action>) {
         debug_assert!(now >= self.now, "time never goes back");
         self.now = self.now.max(now);
+        self.session_since.get_or_insert(self.now);
         if self.state == State::Stopped {
             return;
         }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Fill, Instrument, Liquidity, Money, Px, Qty, Ts};
 
@@ -51,7 +51,7 @@ impl fmt::Display for Imbalance {
 impl std::error::Error for Imbalance {}
 
 /// The running attribution of one instrument. At equal times: mark, then fill, then funding.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attribution {
     qty: Qty,
     mark: Option<i64>,
@@ -64,7 +64,7 @@ pub struct Attribution {
 }
 
 /// How much was held for how long.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Held {
     since: Option<Ts>,
     at: Ts,

@@ -108,6 +108,8 @@ pub(super) struct Driver {
     out: Outbox,
     records: Vec<Record>,
     seq: u64,
+    /// The version of the ledger on disk.
+    kept: u64,
     spun: bool,
     order_sent: bool,
     http_sent: bool,
@@ -150,6 +152,7 @@ impl Driver {
             out: Outbox::default(),
             records: Vec::new(),
             seq: 0,
+            kept: 0,
             spun: false,
             order_sent: false,
             http_sent: false,
@@ -497,6 +500,11 @@ impl Driver {
             self.records.push(Record { seq, now, inbox, actions: Vec::new() });
         }
         self.tell_observers();
+        if self.engine.is_session_over() {
+            self.parts.observers.keep_ledger(None);
+        } else if let Some(ledger) = self.engine.ledger() {
+            self.parts.observers.keep_ledger(Some(ledger));
+        }
         self.parts.observers.finish(patience);
     }
 }

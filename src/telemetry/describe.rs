@@ -21,6 +21,8 @@
 //! | `garbled` | warn | yes |
 //! | `reconciled` | debug | |
 //! | `reconcile_differs` | error | |
+//! | `target_taken` | info | |
+//! | `holding_moved` | warn | |
 //! | `paused`, `resumed` | info | |
 //! | `halted` | error | |
 //! | `latch_set`, `latch_cleared` | warn | |
@@ -392,6 +394,15 @@ fn daemon(note: &Note) -> Line {
         Note::TargetTaken { name, base, .. } => {
             let text = format!("{name}: what was found, {base}, counts as flat from now on");
             Line::new(Info, "target_taken", text)
+                .with("instrument", name.as_str())
+                .with("base", base.to_string())
+        }
+        Note::HoldingMoved { name, base, .. } => {
+            let text = format!(
+                "{name}: {base} came or went while nobody looked, by no trade of ours; it is no \
+                 part of the result"
+            );
+            Line::new(Warn, "holding_moved", text)
                 .with("instrument", name.as_str())
                 .with("base", base.to_string())
         }

@@ -218,6 +218,7 @@ impl Metrics {
             | Note::Reconciled { .. }
             | Note::Listed { .. }
             | Note::TargetTaken { .. }
+            | Note::HoldingMoved { .. }
             | Note::Latch { .. } => {}
         }
     }

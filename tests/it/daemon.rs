@@ -9,6 +9,7 @@ mod bad_input;
 mod demo;
 mod faces;
 mod guard;
+mod kills;
 mod life;
 mod middleman;
 mod rig;

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{
     Action, BudgetUsage, Event, InstrumentId, LinkKind, OrderEvent, OrderId, OrderUpdate, Prefix,
-    Px, Qty, RejectClass, Span, Ts, VenueId,
+    Px, Qty, RejectClass, Span, TradesFrom, Ts, VenueId,
 };
 use crate::venues::{Frame, HttpRequest, Outbox, Protocol, Reply, Tag};
 
@@ -127,6 +127,8 @@ struct Market {
     fees_known: bool,
     /// Newest trade id of a complete account reading.
     last_trade: Option<u64>,
+    /// When the session that is resumed began.
+    trades_since: Option<Ts>,
     /// Venue time from which trades are asked for while there is no id.
     trades_since_ms: Option<i64>,
 }
@@ -271,6 +273,7 @@ impl Session {
             armed_until: None,
             fees_known: false,
             last_trade: None,
+            trades_since: None,
             trades_since_ms: None,
         };
         Session {
@@ -649,6 +652,16 @@ impl Session {
 }
 
 impl Protocol for Session {
+    fn resume_trades(&mut self, from: &[(InstrumentId, TradesFrom)]) {
+        for (instrument, from) in from {
+            let Some(slot) = self.slot_of(*instrument) else { continue };
+            match from {
+                TradesFrom::Id(id) => self.markets[slot].last_trade = Some(*id),
+                TradesFrom::Time(since) => self.markets[slot].trades_since = Some(*since),
+            }
+        }
+    }
+
     fn start(&mut self, now: Ts, out: &mut Outbox) {
         self.started = now;
         self.measure_clock(now, out);

@@ -139,21 +139,27 @@ impl Venue {
 
     /// A spot order of the same account that is not the daemon's: somebody else's, by its name.
     pub(super) fn foreign_order(&self, name: &str) {
-        let ms = self.truth().0["time_ns"].as_i64().unwrap() / 1_000_000;
-        let payload = format!(
+        let order = format!(
             "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.001&price=50000.00\
-             &newClientOrderId={name}&timestamp={ms}"
+             &newClientOrderId={name}"
         );
+        let (code, body) = self.signed("POST", 0, "/api/v3/order", &order);
+        assert_eq!(code, 200, "{body}");
+    }
+
+    /// A signed request of the account to the spot venue (0) or the USD-M venue (1).
+    pub(super) fn signed(&self, method: &str, at: usize, path: &str, query: &str) -> (u16, String) {
+        let ms = self.truth().0["time_ns"].as_i64().unwrap() / 1_000_000;
+        let payload = format!("{query}&timestamp={ms}");
         let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
         mac.update(payload.as_bytes());
         let signature = hex::encode(mac.finalize().into_bytes());
-        let host = &self.addresses()[0];
+        let host = &self.addresses()[at];
         let request = format!(
-            "POST /api/v3/order?{payload}&signature={signature} HTTP/1.1\r\nHost: {host}\r\n\
+            "{method} {path}?{payload}&signature={signature} HTTP/1.1\r\nHost: {host}\r\n\
              X-MBX-APIKEY: {KEY}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         );
-        let (code, body) = ask(host.parse().unwrap(), &request).unwrap();
-        assert_eq!(code, 200, "{body}");
+        ask(host.parse().unwrap(), &request).unwrap()
     }
 
     pub(super) fn until(&self, what: &str, holds: impl Fn(&Truth) -> bool) -> Truth {
