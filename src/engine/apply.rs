@@ -67,6 +67,11 @@ impl Engine {
             Event::Clock { venue, offset, .. } => {
                 self.venues[venue.index()].clock_offset = Some(*offset);
             }
+            Event::KeyChecked { venue, check, text } => {
+                self.venues[venue.index()].key_check = Some(*check);
+                let (venue, check, text) = (*venue, *check, text.clone());
+                out.push(Action::Note(Note::KeyChecked { venue, check, text }));
+            }
             Event::VenueFailed { venue, class, text } => {
                 self.on_venue_failed(*venue, *class, text, out);
             }

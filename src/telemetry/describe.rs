@@ -22,6 +22,7 @@
 //! | `reconciled` | debug | |
 //! | `reconcile_differs` | error | |
 //! | `target_taken` | info | |
+//! | `key_checked` | info; warn unless sound | |
 //! | `holding_moved` | warn | |
 //! | `paused`, `resumed` | info | |
 //! | `halted` | error | |
@@ -31,7 +32,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty, VenueId,
+    FairSource, Instrument, InstrumentId, KeyCheck, Money, Note, NoteLevel, OrderId, Px, Qty,
+    VenueId,
 };
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
@@ -364,6 +366,13 @@ fn connections(note: &Note, names: &Names) -> Option<Line> {
                 .with("text", text.as_str())
                 .floods(venue)
         }
+        Note::KeyChecked { venue, check, text } => {
+            let level = if *check == KeyCheck::Sound { Info } else { Warn };
+            let venue = names.venue(*venue);
+            Line::new(level, "key_checked", format!("{venue}: {text}"))
+                .with("venue", venue)
+                .word("check", check)
+        }
         Note::ReconcileDiffers { venue, text } => {
             let venue = names.venue(*venue);
             Line::new(Error, "reconcile_differs", format!("{venue}: ledgers differ: {text}"))
@@ -451,6 +460,7 @@ fn daemon(note: &Note) -> Line {
         | Note::Link { .. }
         | Note::Garbled { .. }
         | Note::ReconcileDiffers { .. }
+        | Note::KeyChecked { .. }
         | Note::Reconciled { .. }
         | Note::FairSourceChanged { .. }
         | Note::Measured { .. } => Line::new(Debug, "note", "a note of another part of the table"),

@@ -219,6 +219,7 @@ impl Metrics {
             | Note::Listed { .. }
             | Note::TargetTaken { .. }
             | Note::HoldingMoved { .. }
+            | Note::KeyChecked { .. }
             | Note::Latch { .. } => {}
         }
     }

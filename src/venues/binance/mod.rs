@@ -12,6 +12,7 @@ mod encode;
 mod errors;
 mod feed;
 mod listing;
+mod permissions;
 mod reconcile;
 mod sign;
 mod wire;
@@ -176,6 +177,7 @@ enum Ask {
     Depth { slot: usize },
     Fees { slot: usize },
     Mode,
+    Permissions,
     ListenKey,
     KeepAlive,
     DeadMan { slot: usize, until: Ts },
@@ -194,6 +196,7 @@ enum Timer {
     Info(usize),
     Fees(usize),
     Mode,
+    Permissions,
     Snapshot(usize),
     ListenKey,
     KeepAlive,
@@ -234,6 +237,9 @@ struct Session {
     info_failures: u32,
     fee_failures: u32,
     mode_failures: u32,
+    /// What the key may do has been told, or cannot be.
+    key_checked: bool,
+    permission_failures: u32,
     user: User,
     deferred: Vec<Action>,
     round: Option<Round>,
@@ -294,6 +300,8 @@ impl Session {
             info_failures: 0,
             fee_failures: 0,
             mode_failures: 0,
+            key_checked: false,
+            permission_failures: 0,
             user: User::default(),
             deferred: Vec::new(),
             round: None,
@@ -526,6 +534,7 @@ impl Session {
             Ask::Depth { slot } => self.on_depth_reply(tag, slot, now, plain, out),
             Ask::Fees { slot } => self.on_fees_reply(slot, now, plain, out),
             Ask::Mode => self.on_mode_reply(now, plain, out),
+            Ask::Permissions => self.on_permissions_reply(now, reply, plain, out),
             Ask::ListenKey => self.on_listen_key_reply(now, plain, out),
             Ask::KeepAlive => self.on_keep_alive_reply(now, coded, out),
             Ask::DeadMan { slot, until } => self.on_dead_man_reply(slot, until, plain, out),
@@ -626,6 +635,7 @@ impl Session {
             Timer::Info(slot) => self.ask_info(slot, now, out),
             Timer::Fees(slot) => self.ask_fees(slot, now, out),
             Timer::Mode => self.ask_mode(now, out),
+            Timer::Permissions => self.ask_permissions(now, out),
             Timer::Snapshot(slot) => self.ask_snapshot(slot, now, out),
             Timer::ListenKey => self.ask_listen_key(now, out),
             Timer::KeepAlive => self.keep_alive(now, out),

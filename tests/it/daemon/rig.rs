@@ -10,8 +10,8 @@ use std::time::Duration;
 use evenkeel::domain::{Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, VenueId};
 use evenkeel::live::clock;
 use evenkeel::live::exchange::{ExchangeHandle, ExchangeParams, ExchangeServer};
-use evenkeel::sim::faces::LocalParams;
 use evenkeel::sim::faces::request::Credential;
+use evenkeel::sim::faces::{KeyRights, LocalParams};
 use evenkeel::sim::flow::FlowParams;
 use evenkeel::sim::{self, AccountParams, MarketParams, Source, Wallet};
 use hmac::{Hmac, KeyInit, Mac};
@@ -126,6 +126,11 @@ impl Venue {
     pub(super) fn addresses(&self) -> [String; 2] {
         [self.handle.spot_rest(), self.handle.usdm_rest()]
             .map(|url| url.strip_prefix("http://").unwrap().to_owned())
+    }
+
+    /// What `apiRestrictions` says of the key from now on.
+    pub(super) fn permit(&self, rights: &KeyRights) {
+        self.handle.permit(0, rights);
     }
 
     /// Makes something go wrong, counted from now; the rule is JSON.
