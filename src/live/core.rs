@@ -243,7 +243,7 @@ impl Driver {
             match &heard {
                 Heard::Open => metrics.opened(),
                 Heard::Closed(_) => metrics.closed(),
-                Heard::Text(_) | Heard::Alive => {}
+                Heard::Text(_) | Heard::Alive | Heard::Renewed | Heard::NotRenewed(_) => {}
             }
             let now = batch.now;
             batch.heard = true;
@@ -252,6 +252,8 @@ impl Driver {
                 Heard::Open => protocol.on_open(kind, now, out),
                 Heard::Text(text) => protocol.on_text(kind, now, text.as_str(), out),
                 Heard::Alive => protocol.on_alive(kind, now, out),
+                Heard::Renewed => protocol.on_renewed(kind, now, out),
+                Heard::NotRenewed(why) => protocol.on_not_renewed(kind, now, &why, out),
                 Heard::Closed(why) => protocol.on_closed(kind, now, &why, out),
             });
         }
@@ -451,8 +453,10 @@ impl Driver {
                 }
                 Frame::Connect { link, url, after } => {
                     let (_, socket, metrics) = self.link(venue, link);
+                    if !socket.is_open() {
+                        metrics.left();
+                    }
                     socket.connect(url, after.to_std());
-                    metrics.left();
                 }
                 Frame::Close { link } => {
                     let (_, socket, metrics) = self.link(venue, link);

@@ -54,6 +54,8 @@ fn chain(product: Product, last: u64, fresh: bool, diff: &Diff) -> Chain {
             Chain::Next
         }
         Product::UsdM if diff.previous == Some(last) => Chain::Next,
+        // A renewed stream repeats what the old one told last.
+        Product::UsdM if !fresh && diff.last <= last => Chain::Old,
         Product::UsdM => Chain::Gap,
     }
 }
@@ -312,7 +314,7 @@ impl Session {
                 self.on_stream(link, now, &stream, data.get(), out);
             }
             Ok(wire::Frame { e: Some(event), .. }) if event == "serverShutdown" => {
-                self.reconnect(link, now, "the venue announced a shutdown", out);
+                self.renew(link, now, "the venue announced a shutdown", out);
             }
             Ok(frame) if frame.error.is_some() || frame.code.is_some() => {
                 let what = errors::excerpt(text);
@@ -326,7 +328,7 @@ impl Session {
 
     fn on_stream(&mut self, link: LinkKind, now: Ts, stream: &str, data: &str, out: &mut Outbox) {
         if stream == "!serverShutdown" {
-            return self.reconnect(link, now, "the venue announced a shutdown", out);
+            return self.renew(link, now, "the venue announced a shutdown", out);
         }
         let (symbol, kind) = stream.split_once('@').unwrap_or((stream, ""));
         let slot = self.by_stream.get(symbol).copied();
@@ -352,6 +354,13 @@ impl Session {
             }
         };
         match read {
+            Ok(Some(Event::Trade(trade))) => {
+                let newest = &mut self.markets[slot].last_public_trade;
+                if newest.is_none_or(|newest| trade.trade_id > newest) {
+                    *newest = Some(trade.trade_id);
+                    out.events.push(Event::Trade(trade));
+                }
+            }
             Ok(event) => out.events.extend(event),
             Err(why) => self.garbled_market(link, Some(slot), now, &why, data, out),
         }

@@ -44,6 +44,8 @@ const BACKOFF_MAX: Span = Span::from_s(30);
 const LINK_LIFE: Span = Span::from_s(23 * 3600 + 50 * 60);
 /// Time between the renewals of two links, so that they do not all go at once.
 const LINK_LIFE_STAGGER: Span = Span::from_s(180);
+/// Pause before the renewal of a connection is tried again.
+const RENEW_AGAIN: Span = Span::from_s(60);
 /// A connection that stood this long was sound; its end starts the backoff anew. Without links
 /// nothing is hedged, so the wait is no longer than the venue demands: three links that are cut
 /// every 5 s are opened 170 times in 5 min, of 300 that Binance allows an address.
@@ -128,6 +130,8 @@ struct Market {
     fees_known: bool,
     /// Newest trade id of a complete account reading.
     last_trade: Option<u64>,
+    /// Newest public trade told: a renewed stream repeats some.
+    last_public_trade: Option<u64>,
     /// When the session that is resumed began.
     trades_since: Option<Ts>,
     /// Venue time from which trades are asked for while there is no id.
@@ -279,6 +283,7 @@ impl Session {
             armed_until: None,
             fees_known: false,
             last_trade: None,
+            last_public_trade: None,
             trades_since: None,
             trades_since_ms: None,
         };
@@ -598,6 +603,28 @@ impl Session {
         self.open_again(kind, now, out);
     }
 
+    /// Replace a connection that will be cut: market streams without a gap, the user stream by
+    /// closing it first, because on spot it delivers only after its own subscription.
+    fn renew(&mut self, kind: LinkKind, now: Ts, why: &str, out: &mut Outbox) {
+        if kind == LinkKind::User || !self.link(kind).open {
+            return self.reconnect(kind, now, why, out);
+        }
+        // Else a venue that announces on every connection would be opened all the time.
+        let calm_at = self.link(kind).opened_at + LINK_STABLE;
+        if now < calm_at {
+            self.timers.insert(Timer::Life(kind), calm_at);
+            return;
+        }
+        let Some(url) = self.market_url(kind) else { return };
+        self.timers.insert(Timer::Life(kind), now + RENEW_AGAIN);
+        out.frames.push(Frame::Connect { link: kind, url, after: Span::ZERO });
+    }
+
+    /// When a connection that opens now is to be renewed.
+    fn live_until(kind: LinkKind, now: Ts) -> Ts {
+        now + LINK_LIFE - Span(LINK_LIFE_STAGGER.0 * link_index(kind) as i64)
+    }
+
     fn open_again(&mut self, kind: LinkKind, now: Ts, out: &mut Outbox) {
         let after = backoff(self.link(kind).failures);
         if kind == LinkKind::User && self.params.product == Product::UsdM {
@@ -655,7 +682,7 @@ impl Session {
                 self.usage.weight_used = 0;
                 self.tell_budget(out);
             }
-            Timer::Life(kind) => self.reconnect(kind, now, "renewed before the 24 h limit", out),
+            Timer::Life(kind) => self.renew(kind, now, "renewed before the 24 h limit", out),
             Timer::Silence(kind) => self.check_silence(kind, now, out),
         }
     }
@@ -687,10 +714,10 @@ impl Protocol for Session {
         if self.link(link).open {
             self.down(link, now, "replaced", out);
         }
+        self.markets.iter_mut().for_each(|market| market.last_public_trade = None);
         let state = self.link_mut(link);
         (state.open, state.opened_at, state.alive_at) = (true, now, now);
-        let stagger = Span(LINK_LIFE_STAGGER.0 * link_index(link) as i64);
-        self.timers.insert(Timer::Life(link), now + LINK_LIFE - stagger);
+        self.timers.insert(Timer::Life(link), Session::live_until(link, now));
         self.timers.insert(Timer::Silence(link), now + self.params.product.silence());
         match link {
             LinkKind::Market => {
@@ -700,6 +727,20 @@ impl Protocol for Session {
             LinkKind::MarketSlow => self.set_up(link, true, "", out),
             LinkKind::User => self.on_user_open(now, out),
         }
+    }
+
+    fn on_renewed(&mut self, link: LinkKind, now: Ts, out: &mut Outbox) {
+        if !self.finished {
+            self.link_mut(link).opened_at = now;
+            self.timers.insert(Timer::Life(link), Session::live_until(link, now));
+            self.alive(link, now, out);
+            self.set_up(link, true, "renewed", out);
+        }
+    }
+
+    fn on_not_renewed(&mut self, link: LinkKind, _: Ts, why: &str, out: &mut Outbox) {
+        // Life's timer stands at the next attempt.
+        self.garbled(format!("{link:?} stream not renewed, the old one serves on: {why}"), out);
     }
 
     fn on_text(&mut self, link: LinkKind, now: Ts, text: &str, out: &mut Outbox) {
