@@ -141,6 +141,7 @@ fn links_are_renewed_before_the_venue_cuts_them_and_when_they_are_silent() {
     let mut rig = Rig::ready(SPOT, &["BTCUSDT"], "0.01", "0.00001");
     rig.open(LinkKind::User);
     rig.text(LinkKind::User, r#"{"id":"user-1","status":200,"result":{}}"#);
+    rig.connects();
     let (mut down, mut renewals) = (0, Vec::new());
     for _ in 0..(24 * 60) {
         let events = rig.wait(Span::from_s(60));
