@@ -366,6 +366,15 @@ fn connections(note: &Note, names: &Names) -> Option<Line> {
                 .with("text", text.as_str())
                 .floods(venue)
         }
+        Note::HoldingMoved { name, base, .. } => {
+            let text = format!(
+                "{name}: {base} came or went while nobody looked, by no trade of ours; it is no \
+                 part of the result"
+            );
+            Line::new(Warn, "holding_moved", text)
+                .with("instrument", name.as_str())
+                .with("base", base.to_string())
+        }
         Note::KeyChecked { venue, check, text } => {
             let level = if *check == KeyCheck::Sound { Info } else { Warn };
             let venue = names.venue(*venue);
@@ -403,15 +412,6 @@ fn daemon(note: &Note) -> Line {
         Note::TargetTaken { name, base, .. } => {
             let text = format!("{name}: what was found, {base}, counts as flat from now on");
             Line::new(Info, "target_taken", text)
-                .with("instrument", name.as_str())
-                .with("base", base.to_string())
-        }
-        Note::HoldingMoved { name, base, .. } => {
-            let text = format!(
-                "{name}: {base} came or went while nobody looked, by no trade of ours; it is no \
-                 part of the result"
-            );
-            Line::new(Warn, "holding_moved", text)
                 .with("instrument", name.as_str())
                 .with("base", base.to_string())
         }
@@ -461,6 +461,7 @@ fn daemon(note: &Note) -> Line {
         | Note::Garbled { .. }
         | Note::ReconcileDiffers { .. }
         | Note::KeyChecked { .. }
+        | Note::HoldingMoved { .. }
         | Note::Reconciled { .. }
         | Note::FairSourceChanged { .. }
         | Note::Measured { .. } => Line::new(Debug, "note", "a note of another part of the table"),

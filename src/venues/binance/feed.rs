@@ -172,6 +172,23 @@ impl Session {
         (!streams.is_empty()).then(|| format!("{base}{route}/stream?streams={}", streams.join("/")))
     }
 
+    /// Replace a connection that will be cut: market streams without a gap, the user stream by
+    /// closing it first, because on spot it delivers only after its own subscription.
+    pub(super) fn renew(&mut self, kind: LinkKind, now: Ts, why: &str, out: &mut Outbox) {
+        if kind == LinkKind::User || !self.link(kind).open {
+            return self.reconnect(kind, now, why, out);
+        }
+        // Else a venue that announces on every connection would be opened all the time.
+        let calm_at = self.link(kind).opened_at + super::LINK_STABLE;
+        if now < calm_at {
+            self.timers.insert(Timer::Life(kind), calm_at);
+            return;
+        }
+        let Some(url) = self.market_url(kind) else { return };
+        self.timers.insert(Timer::Life(kind), now + super::RENEW_AGAIN);
+        out.frames.push(crate::venues::Frame::Connect { link: kind, url, after: Span::ZERO });
+    }
+
     /// Books begin to wait when their stream opens.
     pub(super) fn books_open(&mut self, now: Ts) {
         for slot in 0..self.markets.len() {

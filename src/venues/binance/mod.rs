@@ -603,23 +603,6 @@ impl Session {
         self.open_again(kind, now, out);
     }
 
-    /// Replace a connection that will be cut: market streams without a gap, the user stream by
-    /// closing it first, because on spot it delivers only after its own subscription.
-    fn renew(&mut self, kind: LinkKind, now: Ts, why: &str, out: &mut Outbox) {
-        if kind == LinkKind::User || !self.link(kind).open {
-            return self.reconnect(kind, now, why, out);
-        }
-        // Else a venue that announces on every connection would be opened all the time.
-        let calm_at = self.link(kind).opened_at + LINK_STABLE;
-        if now < calm_at {
-            self.timers.insert(Timer::Life(kind), calm_at);
-            return;
-        }
-        let Some(url) = self.market_url(kind) else { return };
-        self.timers.insert(Timer::Life(kind), now + RENEW_AGAIN);
-        out.frames.push(Frame::Connect { link: kind, url, after: Span::ZERO });
-    }
-
     /// When a connection that opens now is to be renewed.
     fn live_until(kind: LinkKind, now: Ts) -> Ts {
         now + LINK_LIFE - Span(LINK_LIFE_STAGGER.0 * link_index(kind) as i64)
