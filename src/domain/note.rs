@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Instrument, InstrumentId, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty,
+    Instrument, InstrumentId, KeyCheck, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty,
     RejectClass, Side, VenueId,
 };
 
@@ -260,6 +260,25 @@ pub enum Note {
         /// `venue:SYMBOL`, under which it is remembered.
         name: String,
         /// The holding, base.
+        base: Money,
+    },
+    /// What is known of what our key at a venue may do.
+    KeyChecked {
+        /// Where.
+        venue: VenueId,
+        /// How it stands.
+        check: KeyCheck,
+        /// The words for the operator.
+        text: String,
+    },
+    /// While nobody looked, more or less came to be held than our trades explain: a transfer, a
+    /// conversion, or another target. It is valued at the mid and is no part of the result.
+    HoldingMoved {
+        /// Where.
+        instrument: InstrumentId,
+        /// `venue:SYMBOL`.
+        name: String,
+        /// By how much, base.
         base: Money,
     },
     /// A side began or ceased to quote, or the reason changed.

@@ -52,6 +52,7 @@ impl Engine {
             return;
         }
         self.venues[venue.index()].asked_at = None;
+        self.settle_trades(snapshot);
         if let Some(open) = &snapshot.open_orders {
             self.match_open_orders(venue, open, snapshot, out);
         }
@@ -82,9 +83,14 @@ impl Engine {
     fn open_desk(&mut self, id: InstrumentId, held: Money, out: &mut Vec<Action>) {
         let desk = &mut self.desks[id.index()];
         let found = desk.target_base.is_none();
-        desk.open_with(held, self.now);
+        let moved = desk.open_with(held, self.now);
+        let venue = &self.venues[desk.venue.index()].name;
+        if let Some(instrument) = desk.listed.as_ref().filter(|_| !moved.is_zero()) {
+            let name = format!("{venue}:{}", desk.params.symbol);
+            let base = instrument.quantity(moved);
+            out.push(Action::Note(Note::HoldingMoved { instrument: id, name, base }));
+        }
         if found {
-            let venue = &self.venues[desk.venue.index()].name;
             out.push(Action::Note(Note::TargetTaken {
                 instrument: id,
                 name: format!("{venue}:{}", desk.params.symbol),

@@ -329,5 +329,6 @@ impl Engine {
 
     fn rebase_profit(&mut self) {
         self.profit_base += self.profit_quote();
+        self.ledger_version += 1;
     }
 }

@@ -17,6 +17,7 @@ mod fair;
 mod flatten;
 mod hedge_view;
 mod hedging;
+mod ledger;
 mod lifecycle;
 mod outlets;
 mod params;
@@ -38,6 +39,7 @@ pub use desk::Tally;
 pub use explain::{ExplainedSide, ExplanationView, Explanations};
 pub use fair::FairView;
 pub use hedge_view::{BandView, HedgeRecordView, HedgeView, OutletView};
+pub use ledger::{DeskLedger, Ledger};
 pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
     ReferenceParams, RiskParams, Role, ShutdownParams, SignalUse, VenueParams,
@@ -150,6 +152,10 @@ pub struct Engine {
     explanations: Option<Arc<Explanations>>,
     /// The result up to the last resume, which the loss limit no longer counts.
     profit_base: Money,
+    /// When the session began, which may have been an earlier run.
+    session_since: Option<Ts>,
+    /// Counts the changes of what must outlive the process.
+    ledger_version: u64,
     /// When orders last left or ended: a venue read since then has the whole truth.
     quiet_since: Ts,
     orders_due: Ts,
@@ -212,6 +218,8 @@ impl Engine {
             explaining: false,
             explanations: None,
             profit_base: Money::ZERO,
+            session_since: None,
+            ledger_version: 0,
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
             checked_at: Ts(0),
@@ -225,6 +233,7 @@ impl Engine {
     pub fn step(&mut self, now: Ts, inbox: &[Event], out: &mut Vec<Action>) {
         debug_assert!(now >= self.now, "time never goes back");
         self.now = self.now.max(now);
+        self.session_since.get_or_insert(self.now);
         if self.state == State::Stopped {
             return;
         }

@@ -11,8 +11,8 @@ use super::fair::FairView;
 use super::hedge_view::{HedgeRecordView, HedgeView};
 use super::{Counts, Ending, Engine, Explanations, Tally};
 use crate::domain::{
-    BudgetUsage, HaltCause, Instrument, InstrumentId, InstrumentKind, Money, Purpose, Reason, Side,
-    State, Ts,
+    BudgetUsage, HaltCause, Instrument, InstrumentId, InstrumentKind, KeyCheck, Money, Purpose,
+    Reason, Side, State, Ts,
 };
 use crate::inventory::hedge::HedgeTotals;
 use crate::inventory::{Markout, Parts, PresenceView, Realised, carry};
@@ -71,6 +71,8 @@ pub struct VenueView {
     pub clock_offset_ms: Option<i64>,
     /// Limits used, by the venue's word.
     pub usage: BudgetUsage,
+    /// What is known of what our key may do; `None` until the venue has said.
+    pub key_check: Option<KeyCheck>,
     /// Why it cannot be used, when it cannot.
     pub failed: Option<String>,
     /// Open orders there that are not ours.
@@ -525,6 +527,7 @@ fn venue_view(venue: &super::venue::Venue, now: Ts) -> VenueView {
         user_age_ms: now.since(venue.user.alive_at).ms(),
         clock_offset_ms: venue.clock_offset.map(crate::domain::Span::ms),
         usage: venue.budget.usage(),
+        key_check: venue.key_check,
         failed: venue.failed.clone(),
         foreign_orders: venue.foreign_orders,
         own_orders: venue.own_orders,

@@ -109,6 +109,8 @@ pub(super) struct Driver {
     out: Outbox,
     records: Vec<Record>,
     seq: u64,
+    /// The version of the ledger on disk.
+    kept: u64,
     spun: bool,
     order_sent: bool,
     http_sent: bool,
@@ -156,6 +158,7 @@ impl Driver {
             out: Outbox::default(),
             records: Vec::new(),
             seq: 0,
+            kept: 0,
             spun: false,
             order_sent: false,
             http_sent: false,
@@ -247,7 +250,7 @@ impl Driver {
             match &heard {
                 Heard::Open => metrics.opened(),
                 Heard::Closed(_) => metrics.closed(),
-                Heard::Text(_) | Heard::Alive => {}
+                Heard::Text(_) | Heard::Alive | Heard::Renewed | Heard::NotRenewed(_) => {}
             }
             let now = batch.now;
             batch.heard = true;
@@ -256,6 +259,8 @@ impl Driver {
                 Heard::Open => protocol.on_open(kind, now, out),
                 Heard::Text(text) => protocol.on_text(kind, now, text.as_str(), out),
                 Heard::Alive => protocol.on_alive(kind, now, out),
+                Heard::Renewed => protocol.on_renewed(kind, now, out),
+                Heard::NotRenewed(why) => protocol.on_not_renewed(kind, now, &why, out),
                 Heard::Closed(why) => protocol.on_closed(kind, now, &why, out),
             });
         }
@@ -456,8 +461,10 @@ impl Driver {
                 }
                 Frame::Connect { link, url, after } => {
                     let (_, socket, metrics) = self.link(venue, link);
+                    if !socket.is_open() {
+                        metrics.left();
+                    }
                     socket.connect(url, after.to_std());
-                    metrics.left();
                 }
                 Frame::Close { link } => {
                     let (_, socket, metrics) = self.link(venue, link);
@@ -505,6 +512,11 @@ impl Driver {
             self.records.push(Record { seq, now, inbox, actions: Vec::new() });
         }
         self.tell_observers();
+        if self.engine.is_session_over() {
+            self.parts.observers.keep_ledger(None);
+        } else if let Some(ledger) = self.engine.ledger() {
+            self.parts.observers.keep_ledger(Some(ledger));
+        }
         self.parts.observers.finish(patience);
     }
 }

@@ -82,6 +82,17 @@ impl Breaker {
         })
     }
 
+    /// Maker fills of the last minute, buys and sells.
+    #[must_use]
+    pub fn maker_fills(&self) -> [Vec<Ts>; 2] {
+        self.fills.clone().map(Vec::from)
+    }
+
+    /// Counts the maker fills of an earlier run as well, so that a restart frees from nothing.
+    pub fn remember_fills(&mut self, fills: [Vec<Ts>; 2]) {
+        self.fills = fills.map(VecDeque::from);
+    }
+
     /// Forgets what was counted, when an operator resumes.
     pub fn reset(&mut self) {
         self.fills.iter_mut().for_each(VecDeque::clear);

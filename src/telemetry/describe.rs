@@ -26,6 +26,9 @@
 //! | `garbled` | warn | yes |
 //! | `reconciled` | debug | |
 //! | `reconcile_differs` | error | |
+//! | `target_taken` | info | |
+//! | `key_checked` | info; warn unless sound | |
+//! | `holding_moved` | warn | |
 //! | `paused`, `resumed` | info | |
 //! | `halted` | error | |
 //! | `latch_set`, `latch_cleared` | warn | |
@@ -34,8 +37,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    CapitalStage, FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty,
-    VenueId,
+    CapitalStage, FairSource, Instrument, InstrumentId, KeyCheck, Money, Note, NoteLevel, OrderId,
+    Px, Qty, VenueId,
 };
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
@@ -487,6 +490,22 @@ fn connections(note: &Note, names: &Names) -> Option<Line> {
                 .with("text", text.as_str())
                 .floods(venue)
         }
+        Note::HoldingMoved { name, base, .. } => {
+            let text = format!(
+                "{name}: {base} came or went while nobody looked, by no trade of ours; it is no \
+                 part of the result"
+            );
+            Line::new(Warn, "holding_moved", text)
+                .with("instrument", name.as_str())
+                .with("base", base.to_string())
+        }
+        Note::KeyChecked { venue, check, text } => {
+            let level = if *check == KeyCheck::Sound { Info } else { Warn };
+            let venue = names.venue(*venue);
+            Line::new(level, "key_checked", format!("{venue}: {text}"))
+                .with("venue", venue)
+                .word("check", check)
+        }
         Note::ReconcileDiffers { venue, text } => {
             let venue = names.venue(*venue);
             Line::new(Error, "reconcile_differs", format!("{venue}: ledgers differ: {text}"))
@@ -502,6 +521,23 @@ fn connections(note: &Note, names: &Names) -> Option<Line> {
         }
         _ => return None,
     })
+}
+
+fn listed(instrument: &Instrument) -> Line {
+    let text = format!(
+        "{}: tick {}, lot {}, least notional {}, {}",
+        instrument.symbol,
+        instrument.tick_size,
+        instrument.lot_size,
+        instrument.min_notional,
+        if instrument.trading { "trading" } else { "not trading" }
+    );
+    Line::new(NoteLevel::Info, "instrument_listed", text)
+        .with("symbol", instrument.symbol.as_str())
+        .with("tick_size", instrument.tick_size.to_string())
+        .with("lot_size", instrument.lot_size.to_string())
+        .with("min_notional_quote", instrument.min_notional.to_string())
+        .with("trading", instrument.trading)
 }
 
 /// The daemon as a whole. The last of the table: a variant that is nowhere does not compile.
@@ -527,22 +563,7 @@ fn daemon(note: &Note) -> Line {
         Note::Halted { cause, text } => Line::new(Error, "halted", format!("halted: {text}"))
             .word("cause", cause)
             .with("text", text.as_str()),
-        Note::Listed { instrument } => {
-            let text = format!(
-                "{}: tick {}, lot {}, least notional {}, {}",
-                instrument.symbol,
-                instrument.tick_size,
-                instrument.lot_size,
-                instrument.min_notional,
-                if instrument.trading { "trading" } else { "not trading" }
-            );
-            Line::new(Info, "instrument_listed", text)
-                .with("symbol", instrument.symbol.as_str())
-                .with("tick_size", instrument.tick_size.to_string())
-                .with("lot_size", instrument.lot_size.to_string())
-                .with("min_notional_quote", instrument.min_notional.to_string())
-                .with("trading", instrument.trading)
-        }
+        Note::Listed { instrument } => listed(instrument),
         Note::Latch { set, text } => {
             let event = if *set { "latch_set" } else { "latch_cleared" };
             Line::new(Warn, event, text.as_str()).with("text", text.as_str())
@@ -570,6 +591,8 @@ fn daemon(note: &Note) -> Line {
         | Note::Link { .. }
         | Note::Garbled { .. }
         | Note::ReconcileDiffers { .. }
+        | Note::KeyChecked { .. }
+        | Note::HoldingMoved { .. }
         | Note::Reconciled { .. }
         | Note::FairSourceChanged { .. }
         | Note::Measured { .. } => Line::new(Debug, "note", "a note of another part of the table"),

@@ -291,6 +291,8 @@ impl Metrics {
             | Note::Reconciled { .. }
             | Note::Listed { .. }
             | Note::TargetTaken { .. }
+            | Note::HoldingMoved { .. }
+            | Note::KeyChecked { .. }
             | Note::Latch { .. } => {}
         }
     }

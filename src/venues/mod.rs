@@ -8,7 +8,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use crate::domain::{Action, Event, LinkKind, Span, Ts};
+use crate::domain::{Action, Event, InstrumentId, LinkKind, Span, TradesFrom, Ts};
 
 pub mod binance;
 
@@ -102,7 +102,9 @@ pub struct HttpReply {
 /// What a protocol wants done on the wire.
 #[derive(Clone, Debug)]
 pub enum Frame {
-    /// Open a websocket; a second one under the same link replaces the first.
+    /// Open a websocket. One that is open under the same link serves until the new one does, and
+    /// is then dropped: `on_renewed` follows, or `on_not_renewed` when there is no new one. A driver
+    /// that cannot keep two at once may replace the first at once, with `on_open`.
     Connect {
         /// The name of the connection.
         link: LinkKind,
@@ -141,10 +143,18 @@ pub struct Outbox {
 /// Nothing here fails: what cannot be read becomes [`Event::Garbled`] and invalidates whatever it
 /// concerned, so that a bad message never stops trading elsewhere and is never lost.
 pub trait Protocol: Send {
+    /// Called before `start` when an earlier session goes on: read our trades from there on, not
+    /// from now on. A venue without such a list does nothing.
+    fn resume_trades(&mut self, _from: &[(InstrumentId, TradesFrom)]) {}
     /// Called once: ask for the clock, exchange information, account mode, connections.
     fn start(&mut self, now: Ts, out: &mut Outbox);
     /// A websocket is open.
     fn on_open(&mut self, link: LinkKind, now: Ts, out: &mut Outbox);
+    /// A new websocket has taken the place of the open one without a gap; what the old one told
+    /// last may be told again.
+    fn on_renewed(&mut self, link: LinkKind, now: Ts, out: &mut Outbox);
+    /// No new websocket could be opened in place of the open one, which serves on.
+    fn on_not_renewed(&mut self, link: LinkKind, now: Ts, why: &str, out: &mut Outbox);
     /// A text frame arrived.
     fn on_text(&mut self, link: LinkKind, now: Ts, text: &str, out: &mut Outbox);
     /// A ping or pong arrived: proof of life without data.

@@ -7,10 +7,13 @@
 
 mod bad_input;
 mod demo;
+mod disk;
 mod faces;
 mod guard;
+mod kills;
 mod life;
 mod middleman;
+mod permissions;
 mod rig;
 mod stops;
 mod watchers;

@@ -4,6 +4,8 @@
 //! milliseconds, and `<` lines, the actions that follow. `UPDATE_GOLDEN=1 cargo test` rewrites the
 //! `<` lines; a change of behaviour is then a diff to read.
 
+mod resumed;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;

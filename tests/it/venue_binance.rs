@@ -112,6 +112,9 @@ impl Rig {
                         .to_string()
                 }
                 "dual" => json!({"dualSidePosition": false}).to_string(),
+                "apiRestrictions" => json!({"ipRestrict": true, "enableWithdrawals": false,
+                    "enableInternalTransfer": false, "permitsUniversalTransfer": false})
+                .to_string(),
                 "listenKey" => json!({"listenKey": "abc"}).to_string(),
                 "countdownCancelAll" => json!({"symbol": "X", "countdownTime": "1"}).to_string(),
                 other => panic!("{other} at start-up"),

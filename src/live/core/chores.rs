@@ -33,8 +33,22 @@ impl Driver {
         for text in self.parts.observers.failures() {
             self.fault(text);
         }
+        self.keep_ledger();
         self.beat(at);
         self.publish(now, at);
+    }
+
+    /// Hands a ledger that has changed to its keeper, unless he is still busy with the last one.
+    pub(super) fn keep_ledger(&mut self) {
+        let version = self.engine.ledger_version();
+        if version == self.kept || !self.parts.observers.takes_ledger() {
+            return;
+        }
+        if let Some(ledger) = self.engine.ledger()
+            && self.parts.observers.keep_ledger(Some(ledger))
+        {
+            self.kept = version;
+        }
     }
 
     /// Feeds the service manager's watchdog and tells it the state.

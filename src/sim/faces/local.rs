@@ -55,6 +55,35 @@ pub struct LocalExchange {
     order_requests: u64,
 }
 
+/// What a key may do beside trading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyRights {
+    /// It works from named addresses only.
+    pub ip_restricted: bool,
+    /// It may withdraw.
+    pub withdrawals: bool,
+    /// It may transfer between the accounts of one owner.
+    pub internal_transfers: bool,
+    /// It may transfer between the wallets of an account.
+    pub universal_transfers: bool,
+}
+
+impl KeyRights {
+    fn body(self) -> String {
+        let mut body = RESTRICTIONS.to_owned();
+        for (name, granted) in [
+            ("ipRestrict", self.ip_restricted),
+            ("enableWithdrawals", self.withdrawals),
+            ("enableInternalTransfer", self.internal_transfers),
+            ("permitsUniversalTransfer", self.universal_transfers),
+        ] {
+            let told = |value: bool| format!("\"{name}\":{value}");
+            body = body.replace(&told(false), &told(granted));
+        }
+        body
+    }
+}
+
 /// What `apiRestrictions` says of a key that may trade and not withdraw.
 const RESTRICTIONS: &str = concat!(
     r#"{"ipRestrict":false,"createTime":1623840271000,"enableReading":true,"#,
@@ -106,6 +135,11 @@ impl LocalExchange {
         };
         local.advance(now, &mut Outbox::default());
         Ok(local)
+    }
+
+    /// What `apiRestrictions` says of an account's keys from now on.
+    pub fn permit(&mut self, account: u32, rights: &KeyRights) {
+        self.spot.restrictions_of.insert(account, rights.body());
     }
 
     /// The matching engine behind both venues, to look at.

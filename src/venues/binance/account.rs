@@ -53,6 +53,7 @@ impl Session {
         if self.params.product == Product::UsdM {
             self.ask_mode(now, out);
         }
+        self.ask_permissions(now, out);
         for action in std::mem::take(&mut self.deferred) {
             self.encode_action(now, &action, out);
         }
@@ -240,7 +241,7 @@ impl Session {
         let armed = self.params.dead_man_switch.is_none()
             || self.markets.iter().all(|market| market.is_out() || market.armed_until.is_some());
         let link = self.link(LinkKind::User);
-        let usable = link.open && self.user.subscribed && armed;
+        let usable = link.open && self.user.subscribed && armed && self.key_checked;
         if usable != link.up {
             let why = if usable || armed { "" } else { "the dead-man switch is not armed" };
             self.set_up(LinkKind::User, usable, why, out);

@@ -27,6 +27,7 @@ pub(super) enum Call {
     Depth,
     Fees,
     Mode,
+    Permissions,
     Place,
     Amend,
     Cancel,
@@ -59,6 +60,10 @@ impl Call {
             Call::Fees => ("GET /api/v3/account/commission", "GET /fapi/v1/commissionRate"),
             // Spot has no position mode; nothing asks it there.
             Call::Mode => ("GET /fapi/v1/positionSide/dual", "GET /fapi/v1/positionSide/dual"),
+            // Production serves it beside the spot API only.
+            Call::Permissions => {
+                ("GET /sapi/v1/account/apiRestrictions", "GET /sapi/v1/account/apiRestrictions")
+            }
             Call::Place => ("POST /api/v3/order", "POST /fapi/v1/order"),
             Call::Amend => ("PUT /api/v3/order/amend/keepPriority", "PUT /fapi/v1/order"),
             Call::Cancel => ("DELETE /api/v3/order", "DELETE /fapi/v1/order"),
@@ -100,6 +105,7 @@ impl Call {
             Call::ListenKey | Call::KeepAlive | Call::Farewell => Security::Key,
             Call::Fees
             | Call::Mode
+            | Call::Permissions
             | Call::Place
             | Call::Amend
             | Call::Cancel

@@ -56,6 +56,8 @@ fn chain(product: Product, last: u64, fresh: bool, diff: &Diff) -> Chain {
             Chain::Next
         }
         Product::UsdM if diff.previous == Some(last) => Chain::Next,
+        // A renewed stream repeats what the old one told last.
+        Product::UsdM if !fresh && diff.last <= last => Chain::Old,
         Product::UsdM => Chain::Gap,
     }
 }
@@ -170,6 +172,23 @@ impl Session {
         }
         let base = self.params.market_url.trim_end_matches('/');
         (!streams.is_empty()).then(|| format!("{base}{route}/stream?streams={}", streams.join("/")))
+    }
+
+    /// Replace a connection that will be cut: market streams without a gap, the user stream by
+    /// closing it first, because on spot it delivers only after its own subscription.
+    pub(super) fn renew(&mut self, kind: LinkKind, now: Ts, why: &str, out: &mut Outbox) {
+        if kind == LinkKind::User || !self.link(kind).open {
+            return self.reconnect(kind, now, why, out);
+        }
+        // Else a venue that announces on every connection would be opened all the time.
+        let calm_at = self.link(kind).opened_at + super::LINK_STABLE;
+        if now < calm_at {
+            self.timers.insert(Timer::Life(kind), calm_at);
+            return;
+        }
+        let Some(url) = self.market_url(kind) else { return };
+        self.timers.insert(Timer::Life(kind), now + super::RENEW_AGAIN);
+        out.frames.push(crate::venues::Frame::Connect { link: kind, url, after: Span::ZERO });
     }
 
     /// Books begin to wait when their stream opens.
@@ -317,7 +336,7 @@ impl Session {
                 self.on_stream(link, now, &stream, data.get(), out);
             }
             Ok(wire::Frame { e: Some(event), .. }) if event == "serverShutdown" => {
-                self.reconnect(link, now, "the venue announced a shutdown", out);
+                self.renew(link, now, "the venue announced a shutdown", out);
             }
             Ok(frame) if frame.error.is_some() || frame.code.is_some() => {
                 let what = errors::excerpt(text);
@@ -331,7 +350,7 @@ impl Session {
 
     fn on_stream(&mut self, link: LinkKind, now: Ts, stream: &str, data: &str, out: &mut Outbox) {
         if stream == "!serverShutdown" {
-            return self.reconnect(link, now, "the venue announced a shutdown", out);
+            return self.renew(link, now, "the venue announced a shutdown", out);
         }
         let (symbol, kind) = stream.split_once('@').unwrap_or((stream, ""));
         let slot = self.by_stream.get(symbol).copied();
@@ -357,6 +376,13 @@ impl Session {
             }
         };
         match read {
+            Ok(Some(Event::Trade(trade))) => {
+                let newest = &mut self.markets[slot].last_public_trade;
+                if newest.is_none_or(|newest| trade.trade_id > newest) {
+                    *newest = Some(trade.trade_id);
+                    out.events.push(Event::Trade(trade));
+                }
+            }
             Ok(event) => out.events.extend(event),
             Err(why) => self.garbled_market(link, Some(slot), now, &why, data, out),
         }

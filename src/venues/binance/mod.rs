@@ -12,6 +12,7 @@ mod encode;
 mod errors;
 mod feed;
 mod listing;
+mod permissions;
 mod reconcile;
 mod sign;
 mod wire;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{
     Action, BudgetUsage, Event, InstrumentId, LinkKind, OrderEvent, OrderId, OrderUpdate, Prefix,
-    Px, Qty, RejectClass, Span, Ts, VenueId,
+    Px, Qty, RejectClass, Span, TradesFrom, Ts, VenueId,
 };
 use crate::venues::{Frame, HttpRequest, Outbox, Protocol, Reply, Tag};
 
@@ -43,6 +44,8 @@ const BACKOFF_MAX: Span = Span::from_s(30);
 const LINK_LIFE: Span = Span::from_s(23 * 3600 + 50 * 60);
 /// Time between the renewals of two links, so that they do not all go at once.
 const LINK_LIFE_STAGGER: Span = Span::from_s(180);
+/// Pause before the renewal of a connection is tried again.
+const RENEW_AGAIN: Span = Span::from_s(60);
 /// A connection that stood this long was sound; its end starts the backoff anew. Without links
 /// nothing is hedged, so the wait is no longer than the venue demands: three links that are cut
 /// every 5 s are opened 170 times in 5 min, of 300 that Binance allows an address.
@@ -127,6 +130,10 @@ struct Market {
     fees_known: bool,
     /// Newest trade id of a complete account reading.
     last_trade: Option<u64>,
+    /// Newest public trade told: a renewed stream repeats some.
+    last_public_trade: Option<u64>,
+    /// When the session that is resumed began.
+    trades_since: Option<Ts>,
     /// Venue time from which trades are asked for while there is no id.
     trades_since_ms: Option<i64>,
 }
@@ -174,6 +181,7 @@ enum Ask {
     Depth { slot: usize },
     Fees { slot: usize },
     Mode,
+    Permissions,
     ListenKey,
     KeepAlive,
     DeadMan { slot: usize, until: Ts },
@@ -192,6 +200,7 @@ enum Timer {
     Info(usize),
     Fees(usize),
     Mode,
+    Permissions,
     Snapshot(usize),
     ListenKey,
     KeepAlive,
@@ -232,6 +241,9 @@ struct Session {
     info_failures: u32,
     fee_failures: u32,
     mode_failures: u32,
+    /// What the key may do has been told, or cannot be.
+    key_checked: bool,
+    permission_failures: u32,
     user: User,
     deferred: Vec<Action>,
     round: Option<Round>,
@@ -271,6 +283,8 @@ impl Session {
             armed_until: None,
             fees_known: false,
             last_trade: None,
+            last_public_trade: None,
+            trades_since: None,
             trades_since_ms: None,
         };
         Session {
@@ -291,6 +305,8 @@ impl Session {
             info_failures: 0,
             fee_failures: 0,
             mode_failures: 0,
+            key_checked: false,
+            permission_failures: 0,
             user: User::default(),
             deferred: Vec::new(),
             round: None,
@@ -523,6 +539,7 @@ impl Session {
             Ask::Depth { slot } => self.on_depth_reply(tag, slot, now, plain, out),
             Ask::Fees { slot } => self.on_fees_reply(slot, now, plain, out),
             Ask::Mode => self.on_mode_reply(now, plain, out),
+            Ask::Permissions => self.on_permissions_reply(now, reply, plain, out),
             Ask::ListenKey => self.on_listen_key_reply(now, plain, out),
             Ask::KeepAlive => self.on_keep_alive_reply(now, coded, out),
             Ask::DeadMan { slot, until } => self.on_dead_man_reply(slot, until, plain, out),
@@ -586,6 +603,11 @@ impl Session {
         self.open_again(kind, now, out);
     }
 
+    /// When a connection that opens now is to be renewed.
+    fn live_until(kind: LinkKind, now: Ts) -> Ts {
+        now + LINK_LIFE - Span(LINK_LIFE_STAGGER.0 * link_index(kind) as i64)
+    }
+
     fn open_again(&mut self, kind: LinkKind, now: Ts, out: &mut Outbox) {
         let after = backoff(self.link(kind).failures);
         if kind == LinkKind::User && self.params.product == Product::UsdM {
@@ -623,6 +645,7 @@ impl Session {
             Timer::Info(slot) => self.ask_info(slot, now, out),
             Timer::Fees(slot) => self.ask_fees(slot, now, out),
             Timer::Mode => self.ask_mode(now, out),
+            Timer::Permissions => self.ask_permissions(now, out),
             Timer::Snapshot(slot) => self.ask_snapshot(slot, now, out),
             Timer::ListenKey => self.ask_listen_key(now, out),
             Timer::KeepAlive => self.keep_alive(now, out),
@@ -642,13 +665,23 @@ impl Session {
                 self.usage.weight_used = 0;
                 self.tell_budget(out);
             }
-            Timer::Life(kind) => self.reconnect(kind, now, "renewed before the 24 h limit", out),
+            Timer::Life(kind) => self.renew(kind, now, "renewed before the 24 h limit", out),
             Timer::Silence(kind) => self.check_silence(kind, now, out),
         }
     }
 }
 
 impl Protocol for Session {
+    fn resume_trades(&mut self, from: &[(InstrumentId, TradesFrom)]) {
+        for (instrument, from) in from {
+            let Some(slot) = self.slot_of(*instrument) else { continue };
+            match from {
+                TradesFrom::Id(id) => self.markets[slot].last_trade = Some(*id),
+                TradesFrom::Time(since) => self.markets[slot].trades_since = Some(*since),
+            }
+        }
+    }
+
     fn start(&mut self, now: Ts, out: &mut Outbox) {
         self.started = now;
         self.measure_clock(now, out);
@@ -664,10 +697,10 @@ impl Protocol for Session {
         if self.link(link).open {
             self.down(link, now, "replaced", out);
         }
+        self.markets.iter_mut().for_each(|market| market.last_public_trade = None);
         let state = self.link_mut(link);
         (state.open, state.opened_at, state.alive_at) = (true, now, now);
-        let stagger = Span(LINK_LIFE_STAGGER.0 * link_index(link) as i64);
-        self.timers.insert(Timer::Life(link), now + LINK_LIFE - stagger);
+        self.timers.insert(Timer::Life(link), Session::live_until(link, now));
         self.timers.insert(Timer::Silence(link), now + self.params.product.silence());
         match link {
             LinkKind::Market => {
@@ -677,6 +710,20 @@ impl Protocol for Session {
             LinkKind::MarketSlow => self.set_up(link, true, "", out),
             LinkKind::User => self.on_user_open(now, out),
         }
+    }
+
+    fn on_renewed(&mut self, link: LinkKind, now: Ts, out: &mut Outbox) {
+        if !self.finished {
+            self.link_mut(link).opened_at = now;
+            self.timers.insert(Timer::Life(link), Session::live_until(link, now));
+            self.alive(link, now, out);
+            self.set_up(link, true, "renewed", out);
+        }
+    }
+
+    fn on_not_renewed(&mut self, link: LinkKind, _: Ts, why: &str, out: &mut Outbox) {
+        // Life's timer stands at the next attempt.
+        self.garbled(format!("{link:?} stream not renewed, the old one serves on: {why}"), out);
     }
 
     fn on_text(&mut self, link: LinkKind, now: Ts, text: &str, out: &mut Outbox) {

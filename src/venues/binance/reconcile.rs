@@ -273,10 +273,10 @@ impl Session {
         Ok(())
     }
 
-    /// Trades since the last one known from such a reading, or since this session began.
+    /// Trades since the last one known from such a reading, or since the session began.
     fn ask_trades(&mut self, slot: usize, now: Ts, out: &mut Outbox) {
         let market = &self.markets[slot];
-        let began = self.venue_ms(self.started);
+        let began = self.venue_ms(market.trades_since.unwrap_or(self.started));
         let query = Query::new().with("symbol", &market.symbol);
         let newest = self.round.as_ref().and_then(|round| round.newest.get(&slot).copied());
         let query = match newest.or(market.last_trade) {
