@@ -386,22 +386,17 @@ impl Driver {
         self.engine.step(now, &self.stepping, &mut actions);
         let (cancels, rest): (Vec<_>, Vec<_>) =
             actions.iter().partition(|action| matches!(action, Action::Cancel { .. }));
-        for action in cancels.into_iter().chain(rest) {
-            let venue = match action {
-                Action::Place(order) => self.venue_of(order.instrument),
-                Action::Amend(amend) => self.venue_of(amend.instrument),
-                Action::Cancel { instrument, .. }
-                | Action::Query { instrument, .. }
-                | Action::Resync { instrument } => self.venue_of(*instrument),
-                Action::Reconcile { venue } => Some(venue.index()),
-                Action::Note(_) => continue,
-            };
-            match venue {
-                Some(venue) if venue < self.venues.len() => {
+        self.send_cancels(now, &cancels).await;
+        for action in rest {
+            if matches!(action, Action::Note(_)) {
+                continue;
+            }
+            match self.venue_of(action) {
+                Some(venue) => {
                     self.with_protocol(venue, |protocol, out| protocol.encode(now, action, out));
                     self.dispatch(now).await;
                 }
-                _ => self.fault(format!("an action has no venue: {action:?}")),
+                None => self.fault(format!("an action has no venue: {action:?}")),
             }
         }
         self.seq += 1;
@@ -410,8 +405,38 @@ impl Driver {
         self.records.push(Record { seq: self.seq, now, inbox, actions });
     }
 
-    fn venue_of(&self, instrument: InstrumentId) -> Option<usize> {
-        self.parts.instrument_venues.get(instrument.index()).map(|venue| venue.index())
+    /// Cancels of one venue may share a request; each request is written before the next is made.
+    async fn send_cancels(&mut self, now: Ts, cancels: &[&Action]) {
+        let mut rest = cancels;
+        while let Some(first) = rest.first() {
+            let venue = self.venue_of(first);
+            let same = rest.iter().take_while(|action| self.venue_of(action) == venue).count();
+            let Some(venue) = venue else {
+                self.fault(format!("an action has no venue: {first:?}"));
+                rest = &rest[1..];
+                continue;
+            };
+            let mut taken = 0;
+            self.with_protocol(venue, |protocol, out| {
+                taken = protocol.encode_cancels(now, &rest[..same], out);
+            });
+            self.dispatch(now).await;
+            rest = &rest[taken.max(1)..];
+        }
+    }
+
+    fn venue_of(&self, action: &Action) -> Option<usize> {
+        let of = |instrument: InstrumentId| self.parts.instrument_venues.get(instrument.index());
+        let venue = match action {
+            Action::Place(order) => of(order.instrument).copied(),
+            Action::Amend(amend) => of(amend.instrument).copied(),
+            Action::Cancel { instrument, .. }
+            | Action::Query { instrument, .. }
+            | Action::Resync { instrument } => of(*instrument).copied(),
+            Action::Reconcile { venue } => Some(*venue),
+            Action::Note(_) => None,
+        };
+        venue.map(VenueId::index).filter(|&venue| venue < self.venues.len())
     }
 
     /// Something of ours failed that new risk must not rest on.

@@ -30,6 +30,7 @@ pub(super) enum Call {
     Place,
     Amend,
     Cancel,
+    CancelMany,
     Query,
     OpenOrders,
     Account,
@@ -62,6 +63,8 @@ impl Call {
             Call::Place => ("POST /api/v3/order", "POST /fapi/v1/order"),
             Call::Amend => ("PUT /api/v3/order/amend/keepPriority", "PUT /fapi/v1/order"),
             Call::Cancel => ("DELETE /api/v3/order", "DELETE /fapi/v1/order"),
+            // Spot has no batches; nothing asks it there.
+            Call::CancelMany => ("DELETE /fapi/v1/batchOrders", "DELETE /fapi/v1/batchOrders"),
             Call::Query => ("GET /api/v3/order", "GET /fapi/v1/order"),
             Call::OpenOrders => ("GET /api/v3/openOrders", "GET /fapi/v1/openOrders"),
             Call::Account => ("GET /api/v3/account", "GET /fapi/v3/account"),
@@ -103,6 +106,7 @@ impl Call {
             | Call::Place
             | Call::Amend
             | Call::Cancel
+            | Call::CancelMany
             | Call::Query
             | Call::OpenOrders
             | Call::Account
@@ -114,7 +118,7 @@ impl Call {
 
     pub(super) fn urgency(self) -> Urgency {
         match self {
-            Call::Cancel => Urgency::Cancel,
+            Call::Cancel | Call::CancelMany => Urgency::Cancel,
             Call::Place | Call::Amend | Call::Query | Call::DeadMan => Urgency::Order,
             _ => Urgency::Background,
         }
@@ -181,7 +185,7 @@ impl Session {
         Ok(())
     }
 
-    fn may_send(&self, now: Ts) -> Result<(), Held> {
+    pub(super) fn may_send(&self, now: Ts) -> Result<(), Held> {
         if self.clock.offset().is_none() {
             return Err((
                 RejectClass::Unavailable,

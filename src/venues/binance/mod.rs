@@ -1,10 +1,11 @@
 //! Binance Spot and USD-M futures: one session type, a [`Product`] value where they differ.
 //!
 //! Reading order: `wire` (the exchange's words), `decode` (to ours), `feed` (books that are
-//! proven), `account` (orders, fills, balances), `reconcile` (the whole account), `encode` and
-//! `sign` (requests), `errors` (what a refusal means), `listing` and `clock`.
+//! proven), `account` (orders, fills, balances), `reconcile` (the whole account), `encode`, `batch`
+//! and `sign` (requests), `errors` (what a refusal means), `listing` and `clock`.
 
 mod account;
+mod batch;
 mod calendar;
 mod clock;
 mod decode;
@@ -170,19 +171,47 @@ fn link_index(kind: LinkKind) -> usize {
 #[derive(Clone, Copy, Debug)]
 enum Ask {
     Time,
-    Info { slot: usize },
-    Depth { slot: usize },
-    Fees { slot: usize },
+    Info {
+        slot: usize,
+    },
+    Depth {
+        slot: usize,
+    },
+    Fees {
+        slot: usize,
+    },
     Mode,
     ListenKey,
     KeepAlive,
-    DeadMan { slot: usize, until: Ts },
+    DeadMan {
+        slot: usize,
+        until: Ts,
+    },
     Farewell,
-    Part { round: u64, part: Part },
-    Place { id: OrderId, slot: usize },
-    Amend { id: OrderId, slot: usize },
-    Cancel { id: OrderId, slot: usize },
-    Query { id: OrderId, slot: usize },
+    Part {
+        round: u64,
+        part: Part,
+    },
+    Place {
+        id: OrderId,
+        slot: usize,
+    },
+    Amend {
+        id: OrderId,
+        slot: usize,
+    },
+    Cancel {
+        id: OrderId,
+        slot: usize,
+    },
+    Query {
+        id: OrderId,
+        slot: usize,
+    },
+    /// The orders are in [`Session::batches`].
+    Cancels {
+        slot: usize,
+    },
 }
 
 /// What to do at an instant; each at most once in the calendar.
@@ -222,6 +251,8 @@ struct Session {
     links: [Link; 3],
     timers: Calendar,
     asks: BTreeMap<Tag, Ask>,
+    /// The orders that one request cancels, in its order.
+    batches: BTreeMap<Tag, Vec<OrderId>>,
     last_tag: u64,
     started: Ts,
     finished: bool,
@@ -281,6 +312,7 @@ impl Session {
             links: Default::default(),
             timers: Calendar::default(),
             asks: BTreeMap::new(),
+            batches: BTreeMap::new(),
             last_tag: 0,
             started: Ts::default(),
             finished: false,
@@ -508,6 +540,12 @@ impl Session {
             }
             return self.on_order_reply(what, slot, id, now, fate, out);
         }
+        if let Ask::Cancels { slot } = ask {
+            if matches!(fate, Fate::Done(_)) {
+                self.expect_echo(reply.sent_at, now);
+            }
+            return self.on_cancels_reply(tag, slot, now, &fate, out);
+        }
         if self.finished {
             return;
         }
@@ -531,7 +569,8 @@ impl Session {
             | Ask::Place { .. }
             | Ask::Amend { .. }
             | Ask::Cancel { .. }
-            | Ask::Query { .. } => {}
+            | Ask::Query { .. }
+            | Ask::Cancels { .. } => {}
         }
     }
 
@@ -714,6 +753,10 @@ impl Protocol for Session {
 
     fn encode(&mut self, now: Ts, action: &Action, out: &mut Outbox) {
         self.encode_action(now, action, out);
+    }
+
+    fn encode_cancels(&mut self, now: Ts, cancels: &[&Action], out: &mut Outbox) -> usize {
+        Session::encode_cancels(self, now, cancels, out)
     }
 
     fn on_timeout(&mut self, now: Ts, out: &mut Outbox) {

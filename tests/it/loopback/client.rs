@@ -106,7 +106,12 @@ impl Client {
         self.steps += 1;
         self.idle_steps += u64::from(inbox.is_empty());
         watch(&self.engine, &actions);
-        for action in &actions {
+        let mut joined = 0;
+        for (place, action) in actions.iter().enumerate() {
+            if joined > 0 {
+                joined -= 1;
+                continue;
+            }
             let venue = match action {
                 Action::Place(order) => self.venues[order.instrument.index()],
                 Action::Amend(amend) => self.venues[amend.instrument.index()],
@@ -116,7 +121,15 @@ impl Client {
                 Action::Reconcile { venue } => *venue,
                 Action::Note(_) => continue,
             };
-            self.feed(venue.index(), |protocol, out| protocol.encode(now, action, out));
+            let cancel = |action: &&Action| match action {
+                Action::Cancel { instrument, .. } => self.venues[instrument.index()] == venue,
+                _ => false,
+            };
+            let cancels: Vec<_> = actions[place..].iter().take_while(cancel).collect();
+            self.feed(venue.index(), |protocol, out| match cancels.len() {
+                0 => protocol.encode(now, action, out),
+                _ => joined = protocol.encode_cancels(now, &cancels, out) - 1,
+            });
         }
     }
 }
