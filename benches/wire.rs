@@ -10,6 +10,11 @@
 //! four orders), one makes the market too wide to quote (four cancels). The first request that
 //! each frame causes is what counts.
 //!
+//! Both are measured twice in one run, and both numbers are printed: with nothing between the
+//! measured frames (every cache has gone cold in the pause), and with a market that talks: between
+//! two measured frames both clients get the same synthetic bookTickers at the standing prices, one
+//! every [`PAUSE`], which cause no order of either.
+//!
 //! `cargo bench --bench wire [-- --quick]`
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a measurement, not the daemon")]
@@ -39,6 +44,11 @@ const PAUSE: Duration = Duration::from_micros(500);
 /// No request for this long after a frame: everything that it caused has been answered.
 const CALM: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Bookticks between two measured frames of a market that talks.
+const CHATTER: u64 = 6;
+/// The quantity at the bid of a frame that counts, and of one that does not.
+const MEASURED: &str = r#""B":"3.12100000""#;
+const BACKGROUND: &str = r#""B":"3.12200000""#;
 /// Frames before the first that counts.
 const WARM_UP: usize = 100;
 
@@ -51,7 +61,7 @@ fn floor_client(ws: &str, order: &str) {
         let client = client.tls_backend_preconfigured((*tls).clone()).build().unwrap();
         let (mut socket, _) = tokio_tungstenite::connect_async(ws).await.unwrap();
         while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() {
+            if message.to_text().is_ok_and(|text| text.contains(MEASURED)) {
                 let request = client.post(order).header("x-mbx-apikey", "key");
                 request.send().await.unwrap().bytes().await.unwrap();
             }
@@ -132,7 +142,12 @@ fn tick(
     arrivals: &Receiver<Arrival>,
     text: &str,
     method: &str,
+    chatter: &[String],
 ) -> u64 {
+    for text in chatter {
+        std::thread::sleep(PAUSE);
+        socket.send(Message::text(text.as_str())).unwrap();
+    }
     std::thread::sleep(PAUSE);
     while arrivals.try_recv().is_ok() {}
     let sent = Instant::now();
@@ -171,6 +186,82 @@ fn row(name: &str, own: &Quantiles, floor: &Quantiles) {
     );
 }
 
+/// Samples of one kind of market, nanoseconds.
+#[derive(Default)]
+struct Samples {
+    floor: Vec<u64>,
+    ours: [Vec<u64>; 3],
+}
+
+impl Samples {
+    fn print(self, market: &str) {
+        println!("{market:<28} {:>9} {:>9} {:>7} {:>7}", "median", "p99", "ratio", "p99");
+        let floor = quantiles(self.floor);
+        row("floor", &floor, &floor);
+        row("all frames", &quantiles(self.ours.concat()), &floor);
+        for (kind, ours) in Kind::ALL.into_iter().zip(self.ours) {
+            row(kind.words(), &quantiles(ours), &floor);
+        }
+    }
+}
+
+/// Both clients as the venue sees them.
+struct Clients {
+    arrivals: Receiver<Arrival>,
+    floor: WebSocket<TcpStream>,
+    ours: WebSocket<TcpStream>,
+    update: u64,
+}
+
+impl Clients {
+    fn frame(&mut self, kind: Kind, mid: Money) -> String {
+        self.update += 1;
+        kind.frame(self.update, mid)
+    }
+
+    /// From quoting to the state that the first `Show` begins with.
+    fn warm(&mut self, mid: Money) {
+        let text = self.frame(Kind::Pull, mid);
+        tick(&mut self.ours, &self.arrivals, &text, "DELETE", &[]);
+    }
+
+    fn measure(&mut self, samples: usize, mid: Money, chatter: u64) -> Samples {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut taken = Samples::default();
+        for sample in 0..samples + WARM_UP {
+            for (index, kind) in Kind::ALL.into_iter().enumerate() {
+                // The prices that stand are those of the kind before.
+                let standing = Kind::ALL[(index + 2) % 3];
+                let between = (0..chatter).map(|_| self.frame(standing, mid));
+                let between: Vec<_> =
+                    between.map(|text| text.replace(MEASURED, BACKGROUND)).collect();
+                let text = self.frame(kind, mid);
+                // Cancels and orders of one move leave together on many connections.
+                let method = match kind {
+                    Kind::Show => "POST",
+                    Kind::Move => "*",
+                    Kind::Pull => "DELETE",
+                };
+                let arrivals = &self.arrivals;
+                let mut bare = || tick(&mut self.floor, arrivals, &text, "POST", &between);
+                let mut whole = || tick(&mut self.ours, arrivals, &text, method, &between);
+                let (a, b) = if rng.next_u32() % 2 == 0 {
+                    let a = bare();
+                    (a, whole())
+                } else {
+                    let b = whole();
+                    (bare(), b)
+                };
+                if sample >= WARM_UP {
+                    taken.floor.push(a);
+                    taken.ours[index].push(b);
+                }
+            }
+        }
+        taken
+    }
+}
+
 fn wait_for_quotes(handle: &Handle) {
     let started = Instant::now();
     while handle.snapshot().is_none_or(|last| last.engine.state != State::Quoting) {
@@ -187,54 +278,24 @@ fn main() {
     let dir = std::env::temp_dir().join(format!("evenkeel-wire-{}", std::process::id()));
     let (venue, arrivals, sockets) = Venue::open();
     let handle = evenkeel_client(&dir, &venue);
-    let mut our_socket = sockets.recv_timeout(PATIENCE).unwrap();
+    let our_socket = sockets.recv_timeout(PATIENCE).unwrap();
     wait_for_quotes(&handle);
     let (ws, order) = (
         format!("ws://{}/stream", venue.spot.ws),
         format!("http://{}{FLOOR_ORDER}", venue.spot.http),
     );
     std::thread::spawn(move || floor_client(&ws, &order));
-    let mut floor_socket = sockets.recv_timeout(PATIENCE).unwrap();
+    let floor_socket = sockets.recv_timeout(PATIENCE).unwrap();
 
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut floor = Vec::new();
-    let mut ours: [Vec<u64>; 3] = Default::default();
-    tick(&mut our_socket, &arrivals, &Kind::Pull.frame(1, venue.mid), "DELETE");
-    for sample in 0..samples + WARM_UP {
-        for (index, kind) in Kind::ALL.into_iter().enumerate() {
-            let text = kind.frame((sample * 3 + index + 2) as u64, venue.mid);
-            // Cancels and orders of one move leave together on many connections.
-            let method = match kind {
-                Kind::Show => "POST",
-                Kind::Move => "*",
-                Kind::Pull => "DELETE",
-            };
-            let floor_first = rng.next_u32() % 2 == 0;
-            let mut bare = || tick(&mut floor_socket, &arrivals, &text, "POST");
-            let mut whole = || tick(&mut our_socket, &arrivals, &text, method);
-            let (a, b) = if floor_first {
-                let a = bare();
-                (a, whole())
-            } else {
-                let b = whole();
-                (bare(), b)
-            };
-            if sample >= WARM_UP {
-                floor.push(a);
-                ours[index].push(b);
-            }
-        }
-    }
+    let mut clients = Clients { arrivals, floor: floor_socket, ours: our_socket, update: 0 };
+    clients.warm(venue.mid);
+    let idle = clients.measure(samples, venue.mid, 0);
+    let busy = clients.measure(samples, venue.mid, CHATTER);
     let inside = handle.snapshot().map(|s| s.driver.clone());
     handle.send(Control::Stop).unwrap();
     println!("tick to wire over loopback, {samples} samples of each frame, microseconds");
-    println!("{:<28} {:>9} {:>9} {:>7} {:>7}", "", "median", "p99", "ratio", "p99");
-    let floor = quantiles(floor);
-    row("floor", &floor, &floor);
-    row("all frames", &quantiles(ours.concat()), &floor);
-    for (kind, ours) in Kind::ALL.into_iter().zip(ours) {
-        row(kind.words(), &quantiles(ours), &floor);
-    }
+    idle.print("nothing between them");
+    busy.print("a market that talks");
     if let Some(inside) = inside {
         let (p50, p99) = (inside.tick_to_wire_p50_us, inside.tick_to_wire_p99_us);
         println!("{:<28} {p50:>9.1} {p99:>9.1}", "inside: seen to all written");
