@@ -4,6 +4,8 @@ mod ask;
 mod check;
 mod demo;
 mod exchange;
+mod explain;
+mod guard;
 mod journal;
 mod panic;
 mod run;
@@ -82,7 +84,9 @@ enum Command {
     /// The local exchange alone
     Exchange(ExchangeArgs),
     /// State, reasons, prices and inventory of a running daemon
-    Status(AskArgs),
+    Status(StatusArgs),
+    /// Why a running daemon's quotes are what they are: every step from fair price to order
+    Explain(ExplainArgs),
     /// Working orders of a running daemon
     Orders(AskArgs),
     /// Positions and exposure of a running daemon
@@ -99,6 +103,9 @@ enum Command {
     Kill(KillArgs),
     /// A fresh process with only the keys: cancel all of our orders on every venue, verified
     Panic(ConfigArg),
+    /// A second process beside the daemon: cancels all of our orders when the daemon is dead or
+    /// stands still
+    Guard(GuardArgs),
     /// The record of what was intended, sent and learnt
     Journal(journal::JournalArgs),
 }
@@ -120,6 +127,17 @@ pub struct ExchangeArgs {
     /// Print the addresses as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `guard`.
+#[derive(Debug, Args)]
+pub struct GuardArgs {
+    /// The daemon's configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// How long the daemon may be silent before its orders are cancelled, such as 5s
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub patience: Duration,
 }
 
 /// Arguments of `demo`.
@@ -167,6 +185,26 @@ pub struct AskArgs {
     pub json: bool,
 }
 
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Why the quotes are what they are, as `explain` says it
+    #[arg(long)]
+    explain: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Only this instrument: SYMBOL or venue:SYMBOL
+    #[arg(value_name = "INSTRUMENT")]
+    instrument: Option<String>,
+}
+
 /// Arguments of `kill`.
 #[derive(Debug, Args)]
 pub struct KillArgs {
@@ -199,7 +237,9 @@ fn dispatch(command: &Command) -> Exit {
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
         Command::Exchange(args) => exchange::exchange(args),
-        Command::Status(args) => ask::read(args, None, status::status),
+        Command::Status(StatusArgs { ask, explain: true }) => ask::explain(ask, None),
+        Command::Status(StatusArgs { ask, explain: false }) => ask::read(ask, None, status::status),
+        Command::Explain(args) => ask::explain(&args.ask, args.instrument.as_deref()),
         Command::Orders(args) => ask::read(args, Some("orders"), status::orders),
         Command::Positions(args) => ask::read(args, Some("instruments"), status::positions),
         Command::Ledger(args) => ask::read(args, Some("session"), status::ledger),
@@ -210,6 +250,7 @@ fn dispatch(command: &Command) -> Exit {
             ask::act(ask, "kill", format!(r#"{{"flatten":{flatten}}}"#))
         }
         Command::Panic(args) => panic::panic(&args.config),
+        Command::Guard(args) => guard::guard(args),
         Command::Journal(args) => journal::journal(args),
     }
 }
@@ -292,8 +333,11 @@ mod tests {
             "evenkeel run --config x.toml",
             "evenkeel check --config x.toml --online",
             "evenkeel status --address 127.0.0.1:1 --json",
+            "evenkeel status --config x.toml --explain",
+            "evenkeel explain --address 127.0.0.1:1 --json spot:BTCUSDT",
             "evenkeel kill --config x.toml --flatten",
             "evenkeel journal dump --json state",
+            "evenkeel guard --config x.toml --patience 3s",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
         }

@@ -5,24 +5,30 @@
 //! their sources, and [`read_secrets`] fetches them. File paths are relative to the working
 //! directory.
 
+mod alerts;
 mod build;
 mod exchange;
+mod fair;
 mod hosts;
 mod params;
+mod presence;
 mod quoting;
 mod reader;
 mod secrets;
 mod settings;
+mod signals;
 
 use std::fmt;
 use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use alerts::{AlertForm, Alerts};
 pub use build::PRODUCTION_PHRASE;
 pub use exchange::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource,
 };
+pub use fair::{Estimators, Fair};
 pub use hosts::{HostKind, host_kind};
 pub use reader::{Problem, Resolved};
 pub use secrets::{ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, read_secrets};

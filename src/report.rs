@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::domain::{Money, Span, State, Ts};
 use crate::engine::{Ending, InstrumentView, Status};
-use crate::inventory::Markout;
+use crate::inventory::{Markout, MarkoutMean, Parts, PresenceView};
 
 /// The report of one run. Amounts are in the quote asset unless a name says otherwise, and decimal
 /// strings in JSON.
@@ -67,6 +67,10 @@ pub struct InstrumentReport {
     pub quoted: bool,
     /// What maker fills were worth some time later, before fees.
     pub markouts: Vec<Markout>,
+    /// How much of the time a market was made; only where it was quoted.
+    pub presence: Option<PresenceView>,
+    /// Its part of the profit.
+    pub profit: Option<Profit>,
 }
 
 impl InstrumentReport {
@@ -86,6 +90,8 @@ impl InstrumentReport {
             quoting_uptime: [view.bid.uptime, view.ask.uptime],
             quoted: view.quoted,
             markouts: view.markouts.clone(),
+            presence: view.presence,
+            profit: view.parts.map(Profit::of),
         }
     }
 }
@@ -107,6 +113,16 @@ pub struct Profit {
 }
 
 impl Profit {
+    fn of(parts: Parts) -> Profit {
+        Profit {
+            spread_quote: parts.spread_capture,
+            inventory_quote: parts.inventory,
+            hedge_quote: parts.hedge,
+            funding_quote: parts.funding,
+            fees_quote: Money::ZERO - parts.fees,
+        }
+    }
+
     /// Before fees and funding.
     #[must_use]
     pub fn before_fees(&self) -> Money {
@@ -154,13 +170,7 @@ impl SessionReport {
             last_state: engine.state,
             ending: engine.ending.clone()?,
             instruments: engine.instruments.iter().map(InstrumentReport::of).collect(),
-            profit: Profit {
-                spread_quote: session.parts.spread_capture,
-                inventory_quote: session.parts.inventory,
-                hedge_quote: session.parts.hedge,
-                funding_quote: session.parts.funding,
-                fees_quote: Money::ZERO - session.parts.fees,
-            },
+            profit: Profit::of(session.parts),
             hedges: HedgeReport {
                 orders: session.counts.hedges_sent,
                 flattening_orders: session.counts.flattens_sent,
@@ -270,14 +280,53 @@ impl fmt::Display for InstrumentReport {
         if !self.quoted {
             return Ok(());
         }
-        write!(f, "    quoting uptime: bids {bids:.1} %, asks {asks:.1} %; markouts")?;
-        for markout in &self.markouts {
-            if markout.fills > 0 {
-                write!(f, " {} s {:+.2} bps,", markout.horizon.ms() / 1000, markout.bps)?;
-            }
+        writeln!(f, "    quoting uptime: bids {bids:.1} %, asks {asks:.1} %")?;
+        if let Some(presence) = &self.presence {
+            write_presence(f, presence)?;
         }
-        writeln!(f)
+        for markout in self.markouts.iter().filter(|markout| markout.both.fills > 0) {
+            let seconds = markout.horizon.seconds();
+            write!(f, "    after {seconds} s")?;
+            for (side, mean) in [("bids", &markout.bid), ("asks", &markout.ask)] {
+                write_markout(f, side, mean)?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
     }
+}
+
+fn write_presence(f: &mut fmt::Formatter<'_>, presence: &PresenceView) -> fmt::Result {
+    let PresenceView { two_sided, bid, ask, absent, spread_bps, snapshots, .. } = presence;
+    let share = |share: f64| format!("{:.1} %", share * 100.0);
+    let spread = spread_bps.map_or_else(|| "-".to_owned(), |bps| format!("{bps:.2} bps"));
+    write!(
+        f,
+        "    presence: two-sided {}, bids {}, asks {}, absent {}; spread {spread}",
+        share(*two_sided),
+        share(*bid),
+        share(*ask),
+        share(*absent)
+    )?;
+    match presence.snapshots_two_sided {
+        Some(good) => writeln!(f, "; {} of {snapshots} snapshots", share(good)),
+        None => writeln!(f),
+    }
+}
+
+/// Effective = impact + realised half-spread.
+fn write_markout(f: &mut fmt::Formatter<'_>, side: &str, mean: &MarkoutMean) -> fmt::Result {
+    let MarkoutMean { fills, bps, effective_bps, .. } = mean;
+    write!(f, "; {side}: ")?;
+    if *fills == 0 {
+        return write!(f, "no fill");
+    }
+    let impact = effective_bps - bps;
+    write!(f, "effective {effective_bps:.2} = impact {impact:.2} + realised {bps:.2}")?;
+    if let Some(error) = mean.standard_error_bps {
+        write!(f, " ± {error:.2}")?;
+    }
+    write!(f, " bps ({fills} fills)")
 }
 
 fn words(ending: &Ending) -> String {
@@ -318,6 +367,8 @@ mod tests {
                 quoting_uptime: [0.95, 0.9],
                 quoted: true,
                 markouts: Vec::new(),
+                presence: None,
+                profit: None,
             }],
             profit: Profit {
                 spread_quote: money("0.2"),

@@ -4,12 +4,14 @@
 //! (stable snake_case), `at` (RFC 3339), `at_ns` and the fields of the note; prices and quantities
 //! are decimal strings.
 
+mod alerts;
 mod describe;
 mod log;
 mod metrics;
 
 use std::collections::BTreeMap;
 
+pub use alerts::{Alerts, Form, Params as AlertParams};
 pub use describe::{Line, Names, describe};
 pub use log::init;
 pub use metrics::Metrics;
@@ -24,14 +26,15 @@ const FLOOD: Span = Span::from_s(1);
 pub struct Telemetry {
     names: Names,
     metrics: Metrics,
+    alerts: Option<Alerts>,
     last: BTreeMap<String, (Ts, u64)>,
 }
 
 impl Telemetry {
     /// Telemetry for these instruments and venues.
     #[must_use]
-    pub fn new(names: Names, metrics: Metrics) -> Telemetry {
-        Telemetry { names, metrics, last: BTreeMap::new() }
+    pub fn new(names: Names, metrics: Metrics, alerts: Option<Alerts>) -> Telemetry {
+        Telemetry { names, metrics, alerts, last: BTreeMap::new() }
     }
 
     /// Count a note and log it. From an instrument's listing on, its prices show as decimals.
@@ -41,6 +44,9 @@ impl Telemetry {
         }
         self.metrics.count(note, &self.names);
         let line = describe(note, &self.names);
+        if let Some(alerts) = &mut self.alerts {
+            alerts.offer(now, &line);
+        }
         if let Some(left_out) = self.admit(now, &line) {
             emit(now, &line, left_out);
         }
@@ -96,7 +102,7 @@ mod tests {
 
     #[test]
     fn floods_are_thinned_and_counted() {
-        let mut telemetry = Telemetry::new(Names::default(), Metrics::default());
+        let mut telemetry = Telemetry::new(Names::default(), Metrics::default(), None);
         let garbled = Note::Garbled { venue: VenueId(0), text: "half a frame".into() };
         let names = Names::new(vec!["a".into(), "b".into()], &[]);
         let line = describe(&garbled, &names);

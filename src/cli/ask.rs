@@ -46,6 +46,22 @@ pub(super) fn read(args: &AskArgs, key: Option<&str>, table: fn(&Value) -> Strin
     }
 }
 
+/// Why the quotes are what they are, for all instruments or one.
+pub(super) fn explain(args: &AskArgs, instrument: Option<&str>) -> Exit {
+    let value = match answer(args, reqwest::Method::GET, "explain", String::new()) {
+        Ok(value) => value,
+        Err(exit) => return exit,
+    };
+    match super::explain::of_instrument(value, instrument) {
+        Ok(value) if args.json => show(&value, true),
+        Ok(value) => {
+            say(&super::explain::tables(&value));
+            Exit::Clean
+        }
+        Err(text) => complain(&text, Exit::Failed),
+    }
+}
+
 /// `POST /control/<command>` with the bearer token.
 pub(super) fn act(args: &AskArgs, command: &str, body: String) -> Exit {
     match answer(args, reqwest::Method::POST, &format!("control/{command}"), body) {

@@ -134,7 +134,8 @@ fn quotes_text(settings: &Settings, price: Money) -> String {
         let venue = &settings.venues[instrument.venue].name;
         text.push_str(&format!(
             "\n{venue} {}: quotes by inventory, at a price of {price} in a market one tick wide \
-             (tick 0.01, lot 0.00001, volatility {VOLATILITY_BPS_SQRT_S} bps/√s, no fee)\n",
+             (tick 0.01, lot 0.00001, volatility {VOLATILITY_BPS_SQRT_S} bps/√s, no fee); \
+             risk_quote is a standard deviation of the result over a minute\n",
             instrument.symbol
         ));
         let head = [
@@ -146,6 +147,9 @@ fn quotes_text(settings: &Settings, price: Money) -> String {
             "ask_bps",
             "ask_base",
             "levels",
+            "half_bps",
+            "skew_bps",
+            "risk_quote",
         ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for step in -4..=4_i64 {
@@ -184,6 +188,8 @@ fn row(
             inventory_base: from_target.to_f64().unwrap_or(f64::NAN),
             inventory_limit_base: instrument.inventory_limit_base.to_f64().unwrap_or(f64::NAN),
             maker_fee_bps: 0.0,
+            adverse_move_bps: settings.quoting.adverse_move.0,
+            widening: 1.0,
         },
     );
     let mut cells = vec![inventory(instrument.inventory_target_base, from_target)];
@@ -201,6 +207,13 @@ fn row(
     }
     let counts = decision.quotes.sides.map(|side| side.levels.len().to_string());
     cells.push(counts.join("/"));
+    for number in decision.numbers.map_or([None; 2], |n| [n.half_spread_bps, n.skew_bps].map(Some))
+    {
+        cells.push(number.map_or_else(|| "-".to_owned(), |bps| format!("{bps:.2}")));
+    }
+    let held_quote = from_target.abs() * price;
+    let minute_bps = VOLATILITY_BPS_SQRT_S * 60_f64.sqrt();
+    cells.push(format!("{:.2}", held_quote.to_f64().unwrap_or(f64::NAN) * minute_bps * 1e-4));
     cells
 }
 

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use super::{Exit, complain, load_with_secrets, run, say};
+use super::{Exit, load_with_secrets, run, say};
 use crate::config::{Loaded, Secrets, Settings};
 use crate::domain::{Control, VenueId};
 use crate::engine::{Ending, Engine, Mission};
@@ -22,30 +22,36 @@ pub(super) fn panic(path: &Path) -> Exit {
 }
 
 fn cancel_all(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
-    let (live, handle) = match bare(&loaded.settings, secrets, Mission::Trade) {
-        Ok(bare) => bare,
-        Err(error) => return run::failed(&error),
-    };
-    if let Err(text) = handle.send(Control::Stop) {
-        return complain(&text, Exit::Bug);
+    match withdraw(&loaded.settings, secrets) {
+        Ok((ending, words)) => {
+            if let Some(words) = words {
+                say(&format!("{words}; positions are as they were\n"));
+            }
+            run::exit_of(&ending)
+        }
+        Err(error) => run::failed(&error),
     }
-    let ending = match live.run() {
-        Ok(ending) => ending,
-        Err(error) => return run::failed(&error),
-    };
-    if ending == Ending::FlatAndClean
-        && let Some(last) = handle.snapshot()
-    {
+}
+
+/// Cancels all of our orders on every venue: how that ended, and when it is verified, in words.
+pub(super) fn withdraw(
+    settings: &Settings,
+    secrets: &Secrets,
+) -> Result<(Ending, Option<String>), LiveError> {
+    let (live, handle) = bare(settings, secrets, Mission::Trade)?;
+    handle.send(Control::Stop).map_err(LiveError::Bug)?;
+    let ending = live.run()?;
+    let last = handle.snapshot().filter(|_| ending == Ending::FlatAndClean);
+    let words = last.map(|last| {
         let venues: Vec<&str> =
             last.engine.venues.iter().map(|venue| venue.name.as_str()).collect();
         let cancels = last.engine.session.counts.cancels_sent;
-        say(&format!(
-            "verified on {}: no order of ours is open ({cancels} cancels sent); positions are as \
-             they were\n",
+        format!(
+            "verified on {}: no order of ours is open ({cancels} cancels sent)",
             venues.join(", ")
-        ));
-    }
-    run::exit_of(&ending)
+        )
+    });
+    Ok((ending, words))
 }
 
 /// A driver with the protocols of the configuration and nothing else: no lock, journal, endpoints

@@ -1,11 +1,11 @@
 //! `run`: the daemon against the venues of a configuration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::{Exit, complain, load_with_secrets};
-use crate::config::{Loaded, LogFormat, Secrets, Settings};
+use crate::config::{AlertForm, Loaded, LogFormat, Secrets, Settings};
 use crate::domain::VenueId;
 use crate::engine::{Ending, Engine};
 use crate::journal;
@@ -14,7 +14,7 @@ use crate::live::{
     state_dir::{StateDir, StateError},
 };
 use crate::report::SessionReport;
-use crate::telemetry::{Metrics, Names, Telemetry};
+use crate::telemetry::{AlertParams, Alerts, Form, Metrics, Names, Telemetry};
 
 /// The dashboard, in the binary.
 const PAGE: &str = include_str!("../live/page.html");
@@ -29,13 +29,7 @@ pub(super) fn run(path: &Path) -> Exit {
 
 /// Trade until the end, on this thread.
 fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
-    let log = &loaded.settings.log;
-    let json = match log.format {
-        LogFormat::Auto => None,
-        LogFormat::Json => Some(true),
-        LogFormat::Pretty => Some(false),
-    };
-    if let Err(text) = crate::telemetry::init(json, log.level) {
+    if let Err(text) = init_log(&loaded.settings) {
         return complain(&text, Exit::Bug);
     }
     match assemble(loaded, secrets, true) {
@@ -52,6 +46,16 @@ fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
         },
         Err(error) => failed(&error),
     }
+}
+
+/// Log as `[log]` asks, from now on.
+pub(super) fn init_log(settings: &Settings) -> Result<(), String> {
+    let json = match settings.log.format {
+        LogFormat::Auto => None,
+        LogFormat::Json => Some(true),
+        LogFormat::Pretty => Some(false),
+    };
+    crate::telemetry::init(json, settings.log.level)
 }
 
 /// What could not start, or did not end in order.
@@ -107,7 +111,7 @@ pub(super) fn assemble(
     params.serve = Some(serve::Params {
         listen: settings.http.listen,
         token: Some(token),
-        hosts: Vec::new(),
+        hosts: settings.http.hosts.clone(),
         page: Some(PAGE),
     });
     let journal = journal::Params::new(&environment.state_dir.join("journal"));
@@ -116,10 +120,17 @@ pub(super) fn assemble(
     params.shutdown_deadline = settings.shutdown.deadline.to_std();
     params.signals = signals;
 
-    let metrics = Metrics::default();
-    metrics
-        .register(&mut params.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    let mut telemetry = Telemetry::new(Names::new(names, &instruments), metrics);
+    let mut telemetry = {
+        let mut registry =
+            params.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let metrics = Metrics::default();
+        metrics.register(&mut registry);
+        let alerts = alerts(settings, secrets, &params.ca_files)
+            .map(|alerts| Alerts::start(alerts, &mut registry))
+            .transpose()
+            .map_err(LiveError::Config)?;
+        Telemetry::new(Names::new(names, &instruments), metrics, alerts)
+    };
     let notes: live::NoteSink = Box::new(move |now, note| telemetry.note(now, note));
     let mut engine = settings.engine_params(epoch, latch);
     for (own, (venue, symbol)) in engine.instruments.iter_mut().zip(&instruments) {
@@ -132,6 +143,22 @@ pub(super) fn assemble(
         tracing::info!(event = "listening", address = %address, "status at http://{address}/status");
     }
     Ok((live, handle))
+}
+
+/// Where alerts go, if anywhere.
+fn alerts(settings: &Settings, secrets: &Secrets, ca_files: &[PathBuf]) -> Option<AlertParams> {
+    let (alerts, url) = (settings.alerts.as_ref()?, secrets.alerts_url.as_ref()?);
+    Some(AlertParams {
+        form: match &alerts.form {
+            AlertForm::Json => Form::Json,
+            AlertForm::Slack => Form::Slack,
+            AlertForm::Telegram(chat_id) => Form::Telegram { chat_id: chat_id.clone() },
+        },
+        url: url.clone(),
+        level: alerts.level,
+        repeat_interval: alerts.repeat_interval,
+        ca_files: ca_files.to_vec(),
+    })
 }
 
 /// 16 hex digits of a hash over every setting as it took effect; secrets are not among them.

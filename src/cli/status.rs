@@ -10,7 +10,11 @@ pub(super) fn status(all: &Value) -> String {
     out.push('\n');
     columns(&instruments(all), 0, &mut out);
     out.push('\n');
+    columns(&signals(all), 0, &mut out);
+    out.push('\n');
     columns(&exposure(all), 0, &mut out);
+    out.push('\n');
+    columns(&estimates(all), 0, &mut out);
     out.push('\n');
     out.push_str(&session(all));
     out.push('\n');
@@ -61,7 +65,92 @@ pub(super) fn positions(all: &Value) -> String {
 
 /// The sums of the session, all of them.
 pub(super) fn ledger(all: &Value) -> String {
-    session(all) + "\n" + &render(&all["session"])
+    let mut out = session(all) + "\n";
+    columns(&parts(all), 0, &mut out);
+    out.push('\n');
+    columns(&presence(all), 0, &mut out);
+    out.push('\n');
+    columns(&markouts(all), 0, &mut out);
+    out.push('\n');
+    out + &render(&all["session"])
+}
+
+/// Where each instrument's result came from.
+fn parts(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head("instrument result spread inventory hedge funding fees")];
+    rows.extend(list(all, "instruments").map(|own| {
+        let parts = &own["parts"];
+        vec![
+            name(own),
+            number(&own["profit_quote"], 4),
+            number(&parts["spread_capture"], 4),
+            number(&parts["inventory"], 4),
+            number(&parts["hedge"], 4),
+            number(&parts["funding"], 4),
+            negated(&parts["fees"]),
+        ]
+    }));
+    rows
+}
+
+/// How much of the time a market was made, as programmes count it.
+fn presence(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head(
+        "presence two_sided bid ask absent spread_bps snapshots good bybit injective dydx",
+    )];
+    rows.extend(list(all, "instruments").filter(|own| own["presence"].is_object()).map(|own| {
+        let presence = &own["presence"];
+        let scores = &presence["scores"];
+        vec![
+            name(own),
+            percent(&presence["two_sided"]),
+            percent(&presence["bid"]),
+            percent(&presence["ask"]),
+            percent(&presence["absent"]),
+            number(&presence["spread_bps"], 2),
+            text(presence, "snapshots"),
+            percent(&presence["snapshots_two_sided"]),
+            number(&scores["bybit_2021"], 2),
+            number(&scores["injective"], 0),
+            number(&scores["dydx_points"], 0),
+        ]
+    }));
+    rows
+}
+
+/// What maker fills were worth some time later: effective = impact + realised half-spread.
+fn markouts(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head(
+        "markout side after_ms fills effective_bps realised_bps error_bps adverse_quote",
+    )];
+    for own in list(all, "instruments").filter(|own| own["quoted"] == true) {
+        for (markout, money) in list(own, "markouts").zip(list(own, "realised_spread")) {
+            for side in ["bid", "ask"] {
+                let mean = &markout[side];
+                let after = markout["horizon"].as_i64().map_or(0, |ns| ns / 1_000_000);
+                let both = if side == "bid" { number(&money["adverse"], 4) } else { String::new() };
+                rows.push(vec![
+                    name(own),
+                    side.to_owned(),
+                    after.to_string(),
+                    text(mean, "fills"),
+                    number(&mean["effective_bps"], 3),
+                    number(&mean["bps"], 3),
+                    number(&mean["standard_error_bps"], 3),
+                    both,
+                ]);
+            }
+        }
+    }
+    rows
+}
+
+fn name(own: &Value) -> String {
+    format!("{}:{}", text(own, "venue"), text(own, "symbol"))
+}
+
+fn percent(share: &Value) -> String {
+    share.as_f64().map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", share * 100.0))
 }
 
 /// State, and whatever an operator must know first.
@@ -85,7 +174,7 @@ fn headline(all: &Value) -> String {
 /// One row an instrument: what is held, what is shown, and why.
 fn instruments(all: &Value) -> Vec<Vec<String>> {
     let mut rows = vec![head(
-        "venue symbol held target bid our_bid best_bid best_ask our_ask ask half_bps skew_bps",
+        "venue symbol held target bid our_bid best_bid best_ask our_ask ask half_bps skew_bps two_sided",
     )];
     rows.extend(list(all, "instruments").map(|own| {
         let quoted = own["quoted"] == true;
@@ -106,6 +195,34 @@ fn instruments(all: &Value) -> Vec<Vec<String>> {
             reason("ask"),
             number(&own["quote"]["half_spread_bps"], 2),
             number(&own["quote"]["skew_bps"], 2),
+            percent(&own["presence"]["two_sided"]),
+        ]
+    }));
+    rows
+}
+
+/// What is read out of each market, where it is to be trusted.
+fn signals(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head(
+        "signals imbalance order_flow alpha_bps vpin_pct touch_bid_bps touch_ask_bps \
+         adverse_bid_bps adverse_ask_bps",
+    )];
+    let trusted = |reading: &Value, digits| match reading["trusted"] == true {
+        true => number(&reading["value"], digits),
+        false => "-".to_owned(),
+    };
+    rows.extend(list(all, "instruments").map(|own| {
+        let signals = &own["signals"];
+        vec![
+            format!("{} {}", text(own, "venue"), text(own, "symbol")),
+            trusted(&signals["imbalance"], 2),
+            trusted(&signals["order_flow"], 2),
+            number(&signals["alpha_used_bps"], 2),
+            trusted(&signals["toxicity_percentile"], 2),
+            trusted(&signals["touch_adverse_bps"][0], 2),
+            trusted(&signals["touch_adverse_bps"][1], 2),
+            trusted(&own["adverse_move_bps"][0], 2),
+            trusted(&own["adverse_move_bps"][1], 2),
         ]
     }));
     rows
@@ -135,6 +252,33 @@ fn exposure(all: &Value) -> Vec<Vec<String>> {
             text(group, "open_buys_base"),
             text(group, "open_sells_base"),
             text(group, "beyond_trigger_ms"),
+        ]
+    }));
+    rows
+}
+
+/// One row a quoted instrument: around which price it is quoted, and what is known of the market.
+fn estimates(all: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![head(
+        "fair around wanted own fused basis_bps weight lead_ratio σ_fast σ_slow A k R² fitted",
+    )];
+    rows.extend(list(all, "instruments").filter(|own| own["quoted"] == true).map(|own| {
+        let fair = &own["fair"];
+        vec![
+            format!("{}:{}", text(own, "venue"), text(own, "symbol")),
+            plain(&fair["source"]),
+            plain(&fair["wanted"]),
+            number(&fair["own"], 4),
+            number(&fair["fused"], 4),
+            number(&fair["basis_bps"], 2),
+            number(&fair["weight"], 2),
+            number(&fair["lead_ratio"], 2),
+            number(&own["volatility_fast_bps_sqrt_s"], 2),
+            number(&own["volatility_slow_bps_sqrt_s"], 2),
+            number(&own["intensity_a_per_s"], 3),
+            number(&own["intensity_k_per_bps"], 3),
+            number(&own["intensity_r_squared"], 2),
+            plain(&own["intensity_trusted"]),
         ]
     }));
     rows
@@ -187,20 +331,20 @@ fn venues(all: &Value) -> Vec<Vec<String>> {
     rows
 }
 
-fn head(words: &str) -> Vec<String> {
+pub(super) fn head(words: &str) -> Vec<String> {
     words.split(' ').map(str::to_owned).collect()
 }
 
-fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+pub(super) fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     value[key].as_array().into_iter().flatten()
 }
 
 /// A field as people read it: decimals without the zeros at their end.
-fn text(value: &Value, key: &str) -> String {
+pub(super) fn text(value: &Value, key: &str) -> String {
     decimal(&value[key])
 }
 
-fn decimal(value: &Value) -> String {
+pub(super) fn decimal(value: &Value) -> String {
     let text = plain(value);
     match text.parse::<crate::domain::Money>() {
         Ok(number) if value.is_string() => number.normalize().to_string(),
@@ -209,7 +353,7 @@ fn decimal(value: &Value) -> String {
 }
 
 /// A number, or a decimal in a string, rounded.
-fn number(value: &Value, digits: usize) -> String {
+pub(super) fn number(value: &Value, digits: usize) -> String {
     let number = value.as_f64().or_else(|| value.as_str()?.parse().ok());
     number.map_or_else(|| "-".to_owned(), |number| format!("{number:.digits$}"))
 }
@@ -237,6 +381,7 @@ mod tests {
                 "bid": {"reason": "quoting", "best": {"price": "60000.10"}},
                 "ask": {"reason": "inventory_limit", "best": null},
                 "quote": {"half_spread_bps": 1.239, "skew_bps": -0.5},
+                "presence": {"two_sided": 0.95},
             }],
             "orders": [
                 {"venue": "spot", "symbol": "BTCUSDT", "side": "buy", "price": "59999.00",
@@ -265,6 +410,7 @@ mod tests {
             "inventory_limit",
             "1.24",
             "-0.50",
+            "95.0%",
         ];
         assert_eq!(cells, want);
         assert_eq!(orders(&json!({"orders": []})), "no orders\n");

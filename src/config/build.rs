@@ -51,12 +51,19 @@ pub(super) fn daemon(root: Table<'_>) -> Settings {
     let settings = Settings {
         quoting: super::quoting::quoting(root.table("quoting")),
         market: market(root.table("market")),
+        signals: super::signals::signals(root.table("signals")),
         reference: reference(root.table("reference")),
+        fair: super::fair::fair(root.table("fair"), &venues, &instruments),
+        estimators: super::fair::estimators(root.table("estimators")),
         hedge: hedge(root.table("hedge")),
         risk: risk(root.table("risk")),
+        presence: super::presence::presence(root.table("presence")),
         shutdown: shutdown(root.table("shutdown")),
         http: http(root.table("http"), environment.mode),
         log: log(root.table("log")),
+        alerts: root
+            .has("alerts")
+            .then(|| super::alerts::alerts(root.table("alerts"), environment.mode)),
         environment,
         venues,
         instruments,
@@ -151,14 +158,14 @@ fn keys(table: Table<'_>, mode: Mode) -> KeySource {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum SourceWord {
+pub(super) enum SourceWord {
     Env,
     File,
     Credential,
     Toy,
 }
 
-fn source_word(table: &Table<'_>, mode: Mode) -> SourceWord {
+pub(super) fn source_word(table: &Table<'_>, mode: Mode) -> SourceWord {
     let words = [
         ("env", SourceWord::Env),
         ("file", SourceWord::File),
@@ -176,7 +183,7 @@ fn source_word(table: &Table<'_>, mode: Mode) -> SourceWord {
     source
 }
 
-fn secret(table: &Table<'_>, key: &'static str, source: SourceWord) -> SecretSource {
+pub(super) fn secret(table: &Table<'_>, key: &'static str, source: SourceWord) -> SecretSource {
     let line = table.line(key);
     let place = match source {
         SourceWord::Toy => SecretPlace::Toy(table.need_secret(key)),
@@ -341,6 +348,7 @@ fn http(table: Table<'_>, mode: Mode) -> Http {
     let address = listen(&table, "listen", Some("127.0.0.1:9464"))
         .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let allow_remote = table.or("allow_remote", false);
+    let hosts = if table.has("hosts") { table.need_texts("hosts") } else { Vec::new() };
     let token = table.has("token").then(|| {
         let section = table.table("token");
         let source = source_word(&section, mode);
@@ -359,7 +367,7 @@ fn http(table: Table<'_>, mode: Mode) -> Http {
         }
     }
     table.finish();
-    Http { listen: address, token }
+    Http { listen: address, token, hosts }
 }
 
 /// A socket address; without a default, `None` when the file has none.

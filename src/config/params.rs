@@ -49,10 +49,13 @@ impl Settings {
                 warm_up: market.warm_up,
                 use_own_order_filter: market.use_own_order_filter,
             },
+            signals: self.signals,
             reference: engine::ReferenceParams {
                 max_disagreement_bps: self.reference.max_disagreement.0,
                 max_age: self.reference.max_age,
             },
+            fair: self.fair.params(&self.reference),
+            estimators: self.estimators.params(quoting.min_half_spread.0),
             hedge: self.hedge_params(),
             risk: engine::RiskParams {
                 loss_limit_quote_session: risk.loss_limit_quote_session,
@@ -62,6 +65,7 @@ impl Settings {
                 reconcile_interval: risk.reconcile_interval,
                 order_unknown_bound: risk.order_unknown_bound,
             },
+            presence: self.presence,
             shutdown: engine::ShutdownParams {
                 flatten: self.shutdown.flatten,
                 deadline: self.shutdown.deadline,

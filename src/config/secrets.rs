@@ -62,6 +62,8 @@ pub struct Secrets {
     pub venues: Vec<ApiKeys>,
     /// The bearer token of the control endpoints.
     pub http_token: Option<SecretString>,
+    /// The address of the webhook.
+    pub alerts_url: Option<SecretString>,
 }
 
 impl SecretSource {
@@ -99,15 +101,17 @@ pub fn read_secrets(settings: &Settings) -> Result<Secrets, Vec<Problem>> {
             (key, secret) => problems.extend([key.err(), secret.err()].into_iter().flatten()),
         }
     }
-    let http_token = match settings.http.token.as_ref().map(SecretSource::read) {
-        Some(Ok(token)) => Some(token),
+    let mut optional = |source: Option<&SecretSource>| match source.map(SecretSource::read) {
+        Some(Ok(secret)) => Some(secret),
         Some(Err(problem)) => {
             problems.push(problem);
             None
         }
         None => None,
     };
-    if problems.is_empty() { Ok(Secrets { venues, http_token }) } else { Err(problems) }
+    let http_token = optional(settings.http.token.as_ref());
+    let alerts_url = optional(settings.alerts.as_ref().map(|alerts| &alerts.url));
+    if problems.is_empty() { Ok(Secrets { venues, http_token, alerts_url }) } else { Err(problems) }
 }
 
 /// A file that nobody but its owner, who is us or root, may read.
@@ -206,6 +210,7 @@ mod tests {
         let secrets = |key: &str| Secrets {
             venues: vec![ApiKeys { key: key.into(), secret: "CANARY-SECRET".into() }],
             http_token: None,
+            alerts_url: None,
         };
         let account = secrets("CANARY-KEY").account(Mode::Testnet);
         assert!(account.starts_with("testnet:") && !account.contains("CANARY"), "{account}");

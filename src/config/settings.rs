@@ -8,7 +8,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::domain::{Bps, Money, Prefix, Span};
+use crate::engine::SignalUse;
 
+use super::alerts::Alerts;
+use super::fair::{Estimators, Fair};
 use super::secrets::{KeySource, SecretSource};
 
 /// Which kind of money is at stake. Each mode reaches its own hosts only.
@@ -209,7 +212,8 @@ pub struct Quoting {
     /// Half-spread added for volatility: basis points for each basis point per square root of a
     /// second.
     pub half_spread_per_volatility: f64,
-    /// Expected move against each fill (adverse selection); widens the `glft` model.
+    /// Expected move against each fill (adverse selection), until fills have shown it; part of the
+    /// least half-spread, and widens the `glft` model.
     pub adverse_move: Bps,
     /// How much sizes lean against inventory: 0 not at all, 1 to nothing at the limit.
     pub size_skew: f64,
@@ -308,6 +312,8 @@ pub struct Shutdown {
 pub struct Http {
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Names of this machine that requests may carry as their `Host`, beside loopback's.
+    pub hosts: Vec<String>,
     /// Where the bearer token of everything that acts comes from; without one, control over HTTP
     /// is off.
     pub token: Option<SecretSource>,
@@ -346,16 +352,26 @@ pub struct Settings {
     pub quoting: Quoting,
     /// `[market]`.
     pub market: Market,
+    /// `[signals]`.
+    pub signals: SignalUse,
     /// `[reference]`.
     pub reference: Reference,
+    /// `[fair]`.
+    pub fair: Fair,
+    /// `[estimators]`.
+    pub estimators: Estimators,
     /// `[hedge]`.
     pub hedge: Hedge,
     /// `[risk]`.
     pub risk: Risk,
+    /// `[presence]`.
+    pub presence: crate::inventory::PresenceParams,
     /// `[shutdown]`.
     pub shutdown: Shutdown,
     /// `[http]`.
     pub http: Http,
     /// `[log]`.
     pub log: Log,
+    /// `[alerts]`; `None`: nobody is told.
+    pub alerts: Option<Alerts>,
 }

@@ -344,6 +344,8 @@ pub enum Control {
     },
     /// Cancel everything, flatten when configured, and finish.
     Stop,
+    /// Decide now, and tell every step that led to the quotes.
+    Explain,
     /// A bounded queue overflowed or a task died: no new risk.
     Fault {
         /// What happened.

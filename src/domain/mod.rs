@@ -20,7 +20,7 @@ pub use event::{
 };
 pub use ids::{Asset, InstrumentId, OrderId, OrderIdSource, Prefix, VenueId};
 pub use instrument::{Instrument, InstrumentKind, ScaleError};
-pub use note::{HaltCause, Level as NoteLevel, Note, Reason, State};
+pub use note::{FairSource, HaltCause, Level as NoteLevel, Note, Reason, State};
 pub use quotes::{Quote, QuoteSide, Quotes};
 pub use time::{Span, Ts};
 pub use units::{Bps, Money, Px, Qty, Side};

@@ -150,6 +150,8 @@ pub enum Reason {
     OrderUnknown,
     /// An order of ours on the other side, perhaps of unknown fate, stands where this one would.
     OwnOrderInTheWay,
+    /// A fill is expected to cost more than it would earn.
+    Toxic,
     /// The clock is too far from the venue's.
     ClockSkew,
     /// Paused by the operator.
@@ -192,6 +194,7 @@ impl Reason {
             Reason::RejectPause => "reject_pause",
             Reason::OrderUnknown => "order_unknown",
             Reason::OwnOrderInTheWay => "own_order_in_the_way",
+            Reason::Toxic => "toxic",
             Reason::ClockSkew => "clock_skew",
             Reason::Paused => "paused",
             Reason::Reducing => "reducing",
@@ -199,6 +202,23 @@ impl Reason {
             Reason::Stopping => "stopping",
         }
     }
+}
+
+/// Around which price an instrument is quoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FairSource {
+    /// Its own book's.
+    Own,
+    /// That of all books of the base asset.
+    Fused,
+    /// The leading instrument's, with the basis to it.
+    Leader,
+}
+
+impl FairSource {
+    /// All of them.
+    pub const ALL: [FairSource; 3] = [FairSource::Own, FairSource::Fused, FairSource::Leader];
 }
 
 /// One operational event of the core.
@@ -253,6 +273,31 @@ pub enum Note {
         volatility_bps_sqrt_s: f64,
         /// Exposure that the skew answers to, base units from target.
         inventory_base: f64,
+    },
+    /// A side was pulled because its fills are expected to cost more than they would earn.
+    SideToxic {
+        /// Where.
+        instrument: InstrumentId,
+        /// Which side.
+        side: Side,
+        /// Expected move of the mid against a fill, basis points.
+        expected_bps: f64,
+        /// What the quote would earn against the mid after fee and edge, basis points.
+        earns_bps: f64,
+    },
+    /// What is read out of an instrument's books, trades and fills, now and then.
+    Signals {
+        /// Where.
+        instrument: InstrumentId,
+        /// Name and value of each signal; no value while it is not to be trusted.
+        readings: Vec<(String, Option<f64>)>,
+    },
+    /// Somebody asked why the quotes are what they are.
+    Explained {
+        /// Where.
+        instrument: InstrumentId,
+        /// Every step that moved something, in words.
+        text: String,
     },
     /// An order left.
     OrderSent {
@@ -425,6 +470,42 @@ pub enum Note {
     Paused {
         /// Paused now.
         paused: bool,
+    },
+    /// The price that an instrument is quoted around comes from elsewhere now.
+    FairSourceChanged {
+        /// Which.
+        instrument: InstrumentId,
+        /// From where it comes.
+        source: FairSource,
+        /// From where the configuration wants it.
+        wanted: FairSource,
+    },
+    /// What the estimators of a quoted instrument say, once a second.
+    Measured {
+        /// Which.
+        instrument: InstrumentId,
+        /// Fair price of its own book, quote per base.
+        own: Option<f64>,
+        /// Fused fair price in its terms, quote per base.
+        fused: Option<f64>,
+        /// Its slow basis to the common price, basis points.
+        basis_bps: Option<f64>,
+        /// Its share in the fused price, 0 to 1.
+        weight: f64,
+        /// Lead-lag ratio, above 1 when the reference instrument moves first.
+        lead_ratio: Option<f64>,
+        /// Time-weighted volatility, basis points per √s.
+        volatility_fast_bps_sqrt_s: Option<f64>,
+        /// Volatility of the window, basis points per √s.
+        volatility_slow_bps_sqrt_s: Option<f64>,
+        /// Arrivals a second at depth zero.
+        intensity_a_per_s: f64,
+        /// Their decay per basis point.
+        intensity_k_per_bps: f64,
+        /// Share of variance that their fit explains.
+        intensity_r_squared: Option<f64>,
+        /// They are fitted, not configured.
+        intensity_trusted: bool,
     },
     /// Something that must never happen happened; new risk stops.
     Invariant {

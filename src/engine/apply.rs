@@ -106,13 +106,16 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         desk.observe_book(now);
         desk.pace.observe(now);
+        self.observe_signals(id);
         self.agenda.quote_now(id);
+        let desk = &self.desks[id.index()];
         self.agenda.set_profit(id, desk.profit_quote());
         self.venues[desk.venue.index()].market.alive_at = now;
         let group = &self.groups[desk.group];
         if group.plan.since.is_some() && group.hedge_at == Some(id) {
             self.agenda.hedge_now(desk.group);
         }
+        self.observe_fair(id);
     }
 
     /// A book that has moved away from the levels of its snapshot is built anew.
@@ -144,8 +147,11 @@ impl Engine {
     fn on_book_lost(&mut self, id: InstrumentId, why: BookLoss, out: &mut Vec<Action>) {
         let desk = &mut self.desks[id.index()];
         desk.book.invalidate();
+        desk.signals.interrupt();
         desk.pace.restart(self.now);
+        let group = desk.group;
         self.agenda.quote_now(id);
+        self.tend_fair_of(group);
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
 

@@ -2,20 +2,22 @@
 
 use serde::Serialize;
 
+use super::fair::FairNow;
 use super::params::{InstrumentParams, Params, Role};
 use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
     Span, Trade, Ts, VenueId,
 };
-use crate::inventory::{Attribution, Booked, Markouts, Position};
+use crate::inventory::{Attribution, Booked, Markouts, Position, Presence};
 use crate::market::{
-    Book, Intensity, IntensityParams, Pace, Touch, TradeFlow, TradeFlowParams, Volatility,
-    VolatilityParams,
+    Book, Intensity, IntensityParams, Pace, Signals, SlowVolatility, Touch, TradeFlow,
+    TradeFlowParams, Volatility, VolatilityParams,
 };
-use crate::quoting::QuoteNumbers;
+use crate::quoting::{Explanation, QuoteNumbers};
 
-/// Horizons at which fills are judged.
-const MARKOUT_HORIZONS: [Span; 3] = [Span::from_s(1), Span::from_s(5), Span::from_s(30)];
+/// Horizons at which fills are judged, besides that of the signals.
+const MARKOUT_HORIZONS: [Span; 5] =
+    [Span::from_ms(100), Span::from_s(1), Span::from_s(5), Span::from_s(30), Span::from_s(60)];
 
 /// One instrument on one venue.
 #[derive(Clone, Debug)]
@@ -31,8 +33,12 @@ pub(super) struct Desk {
     pub(super) book: Book,
     pub(super) pace: Pace,
     pub(super) volatility: Volatility,
+    pub(super) slow_volatility: Option<SlowVolatility>,
+    /// Around which price it is quoted, and who moves first.
+    pub(super) fair: FairNow,
     pub(super) intensity: Intensity,
     pub(super) flow: TradeFlow,
+    pub(super) signals: Signals,
     pub(super) mark: Option<Mark>,
     /// When the last public trade arrived.
     pub(super) traded_at: Ts,
@@ -46,12 +52,15 @@ pub(super) struct Desk {
     pub(super) position: Position,
     pub(super) attribution: Attribution,
     pub(super) markouts: Markouts,
+    pub(super) presence: Presence,
     /// The opening inventory waits for a mid to be valued at.
     opening_due: bool,
     /// The book has thinned out within what is known; a new snapshot was asked for then.
     pub(super) resync_at: Ts,
     pub(super) sides: [DeskSide; 2],
     pub(super) numbers: Option<QuoteNumbers>,
+    /// Of the last decision that somebody asked about.
+    pub(super) explanation: Option<Explanation>,
     pub(super) tally: Tally,
     /// No flattening order before then.
     pub(super) flatten_at: Ts,
@@ -102,6 +111,7 @@ impl Desk {
             counted_at: Ts(0),
             quoting_for: Span::ZERO,
         };
+        let [a, b, c, d, e] = MARKOUT_HORIZONS;
         Desk {
             id,
             venue: own.venue,
@@ -116,23 +126,31 @@ impl Desk {
                 half_life: params.market.volatility_half_life,
                 ..VolatilityParams::default()
             }),
+            slow_volatility: params.estimators.slow_volatility.map(SlowVolatility::new),
+            fair: FairNow::default(),
             intensity: Intensity::new(IntensityParams {
+                estimator: params.estimators.order_arrival,
+                fit_from_bps: params.estimators.order_arrival_from_bps,
+                quote_life: params.pace.reprice_min_interval,
                 fallback_a_per_s: params.market.order_arrival_per_s,
                 fallback_k_per_bps: params.market.order_arrival_decay_per_bps,
                 ..IntensityParams::default()
             }),
             flow: TradeFlow::new(TradeFlowParams::default()),
+            signals: Signals::new(params.signals.measured),
             mark: None,
             traded_at: Ts(0),
             held_base: Money::ZERO,
             filled_at: Ts(0),
             position: Position::flat(),
             attribution: Attribution::new(),
-            markouts: Markouts::new(&MARKOUT_HORIZONS),
+            markouts: Markouts::new(&[a, b, c, d, e, params.signals.measured.horizon]),
+            presence: Presence::new(params.presence),
             opening_due: false,
             resync_at: Ts(0),
             sides: [side; 2],
             numbers: None,
+            explanation: None,
             tally: Tally::default(),
             flatten_at: Ts(0),
         }
@@ -173,8 +191,7 @@ impl Desk {
         let (Some(instrument), Some(touch)) = (&self.listed, self.book.touch()) else { return };
         let opening = instrument.lots_within(self.off_target_base()) - self.position.qty();
         let half_ticks = touch.mid_half_ticks();
-        let price = Position::half_tick_price(half_ticks, instrument);
-        self.position.adjust(opening, price, instrument);
+        self.position.adjust(opening, half_ticks, instrument);
         self.attribution.adjust(now, opening, half_ticks);
         self.opening_due = false;
     }
@@ -216,6 +233,10 @@ impl Desk {
     pub(super) fn observe_book(&mut self, now: Ts) {
         let Some(touch) = self.book.touch().filter(|touch| !touch.is_crossed()) else { return };
         self.volatility.observe(now, touch.mid_ticks());
+        if let Some(slow) = &mut self.slow_volatility {
+            slow.observe(now, touch.mid_ticks(), self.volatility.bps_sqrt_s());
+        }
+        self.intensity.observe_mid(now, touch.mid_ticks());
         if self.opening_due {
             self.value_opening(now);
         }
@@ -230,6 +251,7 @@ impl Desk {
         if self.flow.observe(trade, touch.mid_ticks()) {
             self.traded_at = now;
             self.intensity.observe(trade, touch.mid_ticks());
+            self.signals.observe_trade(now, trade);
         }
     }
 
@@ -239,7 +261,7 @@ impl Desk {
         else {
             return Money::ZERO;
         };
-        self.position.total(Position::half_tick_price(mark, instrument), instrument)
+        self.position.total(mark, instrument)
     }
 
     /// Whether the parts of the result make its whole, to the last unit.
@@ -247,7 +269,7 @@ impl Desk {
         match &self.listed {
             Some(instrument) => self
                 .attribution
-                .check(self.profit_quote(), instrument)
+                .check(&self.position, instrument)
                 .map_err(|imbalance| imbalance.to_string()),
             None => Ok(()),
         }

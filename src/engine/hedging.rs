@@ -10,6 +10,7 @@ use crate::domain::{
     State, Ts,
 };
 use crate::inventory::{HedgeInputs, HedgeParams, HedgePlan, Hedger};
+use crate::market::{Fusion, FusionParams};
 use crate::orders::Order;
 
 /// Instruments of one base asset: one risk, over all venues.
@@ -24,6 +25,8 @@ pub(super) struct Group {
     pub(super) plan: HedgePlan,
     /// The deadline of the running excursion has been told.
     pub(super) told_late: bool,
+    /// The fair price over all members, by their places in `members`.
+    pub(super) fusion: Fusion,
 }
 
 /// Pause between two flattening orders of one instrument.
@@ -206,6 +209,7 @@ impl Engine {
         group.base = base.to_owned();
         if !group.members.contains(&instrument.id) {
             group.members.push(instrument.id);
+            group.fusion.resize(group.members.len());
         }
         if desk.params.role == Role::Hedge && group.hedge_at.is_none() {
             group.hedge_at = Some(instrument.id);
@@ -215,7 +219,7 @@ impl Engine {
 }
 
 impl Group {
-    pub(super) fn new(hedge: Option<HedgeParams>) -> Group {
+    pub(super) fn new(hedge: Option<HedgeParams>, fusion: FusionParams) -> Group {
         Group {
             base: String::new(),
             members: Vec::new(),
@@ -223,6 +227,7 @@ impl Group {
             hedger: hedge.map(Hedger::new),
             plan: HedgePlan::default(),
             told_late: false,
+            fusion: Fusion::new(fusion),
         }
     }
 }

@@ -113,6 +113,9 @@ impl Engine {
 
     /// Why only reducing orders may be shown, if so.
     fn pressing_reason(&self) -> Option<String> {
+        if let Some(text) = &self.imbalance {
+            return Some(text.clone());
+        }
         if self.agenda.late_groups == 0 {
             return None;
         }
@@ -234,6 +237,7 @@ impl Engine {
                 }
             }
             Control::Stop => self.stop(out),
+            Control::Explain => self.ask_why(),
             Control::Fault { text } => self.halt(HaltCause::Fault, text, out),
         }
     }
@@ -248,6 +252,7 @@ impl Engine {
 
     fn resume(&mut self, out: &mut Vec<Action>) {
         self.set_paused(false, out);
+        self.imbalance = None;
         if self.state == State::Halted {
             self.halt = None;
             self.breaker.reset();

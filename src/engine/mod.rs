@@ -9,30 +9,38 @@ mod account;
 mod agenda;
 mod apply;
 mod desk;
+mod explain;
+mod fair;
 mod hedging;
 mod lifecycle;
 mod params;
 mod quote;
 mod send;
+mod signals;
 mod venue;
 mod view;
+
+use std::sync::Arc;
 
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 pub use desk::Tally;
+pub use explain::{ExplainedSide, ExplanationView, Explanations};
+pub use fair::FairView;
 pub use params::{
-    InstrumentParams, MarketParams, Mission, Pace, Params, ReferenceParams, RiskParams, Role,
-    ShutdownParams, VenueParams,
+    EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
+    ReferenceParams, RiskParams, Role, ShutdownParams, SignalUse, VenueParams,
 };
 pub use view::{
     GroupView, InstrumentView, LevelView, OrderView, SideView, Status, Summary, VenueView,
 };
 
 use crate::domain::{
-    Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Span, State,
-    Ts, VenueId,
+    Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Px, Qty,
+    Side, Span, State, Ts, VenueId,
 };
+use crate::market::SlowVolatility;
 use crate::orders::Store;
 use crate::risk::Breaker;
 use agenda::Agenda;
@@ -119,12 +127,20 @@ pub struct Engine {
     ids: OrderIdSource,
     breaker: Breaker,
     counts: Counts,
+    /// The result's parts do not make its whole: only reducing until the operator resumes.
+    imbalance: Option<String>,
+    /// The decisions of this step are to be explained.
+    explaining: bool,
+    explanations: Option<Arc<Explanations>>,
     /// The result up to the last resume, which the loss limit no longer counts.
     profit_base: Money,
     /// When orders last left or ended: a venue read since then has the whole truth.
     quiet_since: Ts,
     orders_due: Ts,
     checked_at: Ts,
+    fair_tended_at: Ts,
+    /// Room for the own orders of one instrument, kept from event to event.
+    own: Vec<(Side, Px, Qty)>,
 }
 
 /// Pause between two checks of the result's identity.
@@ -139,7 +155,7 @@ impl Engine {
             .map(|id| Desk::new(id, &params))
             .collect();
         let agenda = Agenda::new(desks.iter().map(Desk::is_quoted).collect());
-        let groups = desks.iter().map(|_| Group::new(params.hedge)).collect();
+        let groups = desks.iter().map(|_| Group::new(params.hedge, params.fair.fusion)).collect();
         let venues = params
             .venues
             .iter()
@@ -171,10 +187,15 @@ impl Engine {
             ids: OrderIdSource::new(params.epoch),
             breaker,
             counts: Counts::default(),
+            imbalance: None,
+            explaining: false,
+            explanations: None,
             profit_base: Money::ZERO,
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
             checked_at: Ts(0),
+            fair_tended_at: Ts(0),
+            own: Vec::new(),
             params,
         }
     }
@@ -197,9 +218,13 @@ impl Engine {
         self.live(out);
         self.tend_orders(out);
         self.hedge(out);
+        self.tend_fair();
         self.quote(out);
+        self.tell_why(out);
         if self.checked_at == self.now {
             self.renew_mute_books(out);
+            self.measure(out);
+            self.tell_signals(out);
         }
         self.tend_accounts(out);
         self.orders_due = self.orders_due.max(now + Span(1));
@@ -239,9 +264,13 @@ impl Engine {
         self.desks.iter().filter(|desk| desk.is_quoted())
     }
 
-    /// Volatility to reckon with, basis points per √s: measured, or assumed until it is.
+    /// Volatility to reckon with, basis points per √s: the larger of what is measured fast and
+    /// over a window, or assumed until there is a measurement.
     fn volatility_of(&self, desk: &Desk) -> Option<f64> {
-        desk.volatility.bps_sqrt_s().or(self.params.market.assumed_volatility_bps_sqrt_s)
+        let fast = desk.volatility.bps_sqrt_s();
+        let slow = desk.slow_volatility.as_ref().and_then(SlowVolatility::bps_sqrt_s);
+        let larger = fast.map(|fast| slow.map_or(fast, |slow| slow.max(fast)));
+        larger.or(self.params.market.assumed_volatility_bps_sqrt_s)
     }
 
     /// A price to hold an order or a book against, in quote per base, that does not come from the
@@ -256,7 +285,7 @@ impl Engine {
             .filter(|other| {
                 let venue = &self.venues[other.venue.index()];
                 let alive = self.now.since(venue.market.alive_at) <= max_age;
-                alive && other.book.is_synced() && !self.is_stale(other)
+                alive && other.book.is_synced() && !self.is_stale(other) && self.may_refer(other)
             })
             .find_map(Desk::mid_f64);
         if mid.is_some() {
@@ -290,7 +319,8 @@ impl Engine {
         }
     }
 
-    /// The parts of the result must make its whole to the last unit, always.
+    /// The parts of the result must make its whole to the last unit, always. If they do not we do
+    /// not know what we earn: a fault of ours, told at once, and no new risk from then on.
     fn check_identity(&mut self, out: &mut Vec<Action>) {
         if self.now.since(self.checked_at) < CHECK_EVERY {
             return;
@@ -303,10 +333,16 @@ impl Engine {
         );
         for desk in &self.desks {
             self.agenda.set_profit(desk.id, desk.profit_quote());
-            if let Err(text) = desk.check_identity() {
-                debug_assert!(false, "result identity: {text}");
-                out.push(Action::Note(Note::Invariant { text }));
+            if self.imbalance.is_none()
+                && let Err(text) = desk.check_identity()
+            {
+                let text = format!("result of {} does not add up: {text}", desk.params.symbol);
+                out.push(Action::Note(Note::Invariant { text: text.clone() }));
+                self.imbalance = Some(text);
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! Everything the engine is told before it starts.
 
-use crate::domain::{HaltCause, Money, Span, VenueId};
-use crate::inventory::HedgeParams;
+use crate::domain::{HaltCause, InstrumentId, Money, Span, VenueId};
+use crate::inventory::{HedgeParams, PresenceParams};
+use crate::market::SignalParams;
+use crate::market::{ArrivalEstimator, FusionParams, SlowVolatilityParams};
 use crate::quoting;
 use crate::risk::Limits;
 
@@ -81,6 +83,19 @@ pub struct MarketParams {
     pub use_own_order_filter: bool,
 }
 
+/// What is read out of books, trades and fills, and what is done about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SignalUse {
+    /// How it is read.
+    pub measured: SignalParams,
+    /// c of the widening 1 + c·(percentile − ½)⁺ for toxic flow; zero is off.
+    pub toxicity_widening: f64,
+    /// A side whose fills are expected to cost more than they earn shows nothing.
+    pub pull_when_toxic: bool,
+    /// The expected adverse move is drawn from the assumed one to what our fills have shown.
+    pub adverse_from_markouts: bool,
+}
+
 /// What a price is held against.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReferenceParams {
@@ -88,6 +103,62 @@ pub struct ReferenceParams {
     pub max_disagreement_bps: f64,
     /// Oldest usable reference.
     pub max_age: Span,
+}
+
+/// Around which price quotes stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FairFrom {
+    /// The instrument's own book.
+    #[default]
+    Own,
+    /// All books of the base asset, fused.
+    Fused,
+    /// The book of that instrument, with the slow basis to it.
+    Leader(InstrumentId),
+}
+
+/// The fair price over several venues.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FairParams {
+    /// Around which price quotes stand.
+    pub from: FairFrom,
+    /// How prices are fused, and when a source counts.
+    pub fusion: FusionParams,
+}
+
+impl Default for FairParams {
+    fn default() -> FairParams {
+        FairParams {
+            from: FairFrom::Own,
+            fusion: FusionParams {
+                basis_half_life: Span::from_s(300),
+                warm_up: Span::from_s(30),
+                failback: Span::from_s(10),
+                max_disagreement_bps: 50.0,
+            },
+        }
+    }
+}
+
+/// How volatility and intensity are estimated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EstimatorParams {
+    /// The witness beside the fast volatility; the larger of the two counts. `None`: no witness.
+    pub slow_volatility: Option<SlowVolatilityParams>,
+    /// How A and k are found.
+    pub order_arrival: ArrivalEstimator,
+    /// Depths nearer than this never enter the fit of A and k, basis points.
+    pub order_arrival_from_bps: f64,
+}
+
+impl Default for EstimatorParams {
+    fn default() -> EstimatorParams {
+        EstimatorParams {
+            slow_volatility: None,
+            order_arrival: ArrivalEstimator::Likelihood,
+            order_arrival_from_bps: 1.0,
+        }
+    }
 }
 
 /// Limits over time, and the pace of checking.
@@ -142,12 +213,20 @@ pub struct Params {
     pub pace: Pace,
     /// When a market is fit to be quoted.
     pub market: MarketParams,
+    /// What is read out of books, trades and fills, and what is done about it.
+    pub signals: SignalUse,
     /// What a price is held against.
     pub reference: ReferenceParams,
+    /// The fair price over several venues.
+    pub fair: FairParams,
+    /// How volatility and intensity are estimated.
+    pub estimators: EstimatorParams,
     /// How net exposure is taken off; `None`: it is not.
     pub hedge: Option<HedgeParams>,
     /// Limits over time.
     pub risk: RiskParams,
+    /// What counts as making a market.
+    pub presence: PresenceParams,
     /// How to stop.
     pub shutdown: ShutdownParams,
     /// A latched halt of an earlier run.

@@ -3,11 +3,15 @@
 use super::Engine;
 use super::send::Wish;
 use crate::domain::{
-    Action, InstrumentId, InstrumentKind, Note, OrderId, OrderKind, Purpose, Quote, QuoteSide,
-    Quotes, Reason, Side, Span, State, Ts,
+    Action, FairSource, InstrumentId, InstrumentKind, Note, OrderId, OrderKind, Purpose, Quote,
+    QuoteSide, Quotes, Reason, Side, Span, State, Ts,
 };
+use crate::inventory::Shown;
 use crate::orders::{Change, Phase, Tolerance, Working, changes};
 use crate::quoting;
+
+/// Levels of the market that a snapshot of presence looks at.
+const PRESENCE_LEVELS: usize = 6;
 
 impl Engine {
     /// Decides every instrument whose inputs have changed, or whose time has come.
@@ -15,8 +19,28 @@ impl Engine {
         let mut from = 0;
         while let Some(index) = self.agenda.next_quote(from, self.now) {
             self.quote_one(self.desks[index].id, out);
+            self.observe_presence(index);
             from = index + 1;
         }
+    }
+
+    /// What rests from now on, for the share of time that we make a market. Whatever changes it
+    /// has brought the desk here.
+    fn observe_presence(&mut self, index: usize) {
+        let desk = &mut self.desks[index];
+        let Some(instrument) = desk.listed.as_ref().filter(|_| self.began_at > Ts(0)) else {
+            return;
+        };
+        let orders: Vec<_> = self.orders.resting(desk.id).collect();
+        let touch = desk.book.touch().filter(|touch| !touch.is_crossed());
+        let shown = Shown {
+            instrument,
+            mid_half_ticks: touch.map(|t| t.mid_half_ticks()),
+            orders: &orders,
+        };
+        let levels = if desk.presence.snapshot_due(self.now) { PRESENCE_LEVELS } else { 0 };
+        let market = Side::BOTH.map(|side| desk.book.levels(side).take(levels).collect::<Vec<_>>());
+        desk.presence.observe(self.now, &shown, [&market[0], &market[1]]);
     }
 
     fn quote_one(&mut self, id: InstrumentId, out: &mut Vec<Action>) {
@@ -130,12 +154,22 @@ impl Engine {
         let Some((maker_fee, _)) = desk.fees else { return Quotes::none(id, Reason::Starting) };
         let (exposure, _) = self.exposure(desk);
         let intensity = desk.intensity.estimate();
+        let signals = self.signals_for(desk, &touch);
         let as_f64 = |money: crate::domain::Money| {
             rust_decimal::prelude::ToPrimitive::to_f64(&money).unwrap_or(f64::NAN)
         };
+        let own_price = signals.fair_ticks * instrument.tick_f64();
+        let fair = match self.fair_for(id, own_price) {
+            Ok(fair) => fair,
+            Err(reason) => return Quotes::none(id, reason),
+        };
+        // Alpha is what the own book's price misses; another venue's price has seen it.
+        let alpha_bps = if fair.source == FairSource::Own { signals.alpha_bps } else { 0.0 };
+        let fair_price = fair.price * (1.0 + alpha_bps * 1e-4);
+        let lean_bps = (fair_price / (touch.mid_ticks() * instrument.tick_f64()) - 1.0) * 1e4;
         let inputs = quoting::Inputs {
             instrument,
-            fair_price: touch.weighted_mid_ticks() * instrument.tick_f64(),
+            fair_price,
             best_bid: touch.bid.px,
             best_ask: touch.ask.px,
             volatility_bps_sqrt_s: self.volatility_of(desk),
@@ -145,10 +179,22 @@ impl Engine {
             inventory_base: as_f64(exposure),
             inventory_limit_base: as_f64(desk.params.limits.inventory_limit_base),
             maker_fee_bps: as_f64(maker_fee) * 1e4,
+            adverse_move_bps: signals.adverse_move_bps,
+            widening: signals.widening,
         };
+        let maker_fee_bps = inputs.maker_fee_bps;
         let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
         let inventory_base = inputs.inventory_base;
-        let mut decision = quoting::quote(&self.params.quoting, &inputs);
+        let (mut decision, explanation) = if self.explaining {
+            let (decision, explanation) = quoting::explain(&self.params.quoting, &inputs);
+            (decision, Some(explanation))
+        } else {
+            (quoting::quote(&self.params.quoting, &inputs), None)
+        };
+        self.quoted_around(id, own_price, fair.source, out);
+        if let Some(numbers) = &decision.numbers {
+            self.pull_toxic(id, numbers.half_spread_bps, lean_bps, maker_fee_bps, out);
+        }
         let desk = &mut self.desks[id.index()];
         for side in Side::BOTH {
             if let Some((until, reason)) = desk.sides[side.index()].pause {
@@ -174,6 +220,10 @@ impl Engine {
             }));
         }
         desk.numbers = decision.numbers;
+        if let Some(explanation) = explanation {
+            let quotes = decision.quotes.clone();
+            desk.explanation = Some(quoting::Explanation { quotes, ..explanation });
+        }
         decision.quotes
     }
 

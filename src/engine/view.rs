@@ -1,14 +1,18 @@
 //! What an operator sees: the state now, and the sums of the session.
 
+use std::sync::Arc;
+
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 use super::desk::Desk;
-use super::{Counts, Ending, Engine, Tally};
+use super::fair::FairView;
+use super::{Counts, Ending, Engine, Explanations, Tally};
 use crate::domain::{
     BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
 };
-use crate::inventory::{Markout, Parts};
+use crate::inventory::{Markout, Parts, PresenceView, Realised};
+use crate::market::{Reading, SignalsView};
 use crate::orders::{Order, Phase, Request};
 use crate::quoting::QuoteNumbers;
 
@@ -35,6 +39,9 @@ pub struct Status {
     pub orders: Vec<OrderView>,
     /// The session so far.
     pub session: Summary,
+    /// The last answer to why the quotes are what they are, if anybody has asked.
+    #[serde(skip)]
+    pub explanations: Option<Arc<Explanations>>,
 }
 
 /// One venue.
@@ -129,6 +136,10 @@ pub struct InstrumentView {
     pub tally: Tally,
     /// What maker fills were worth some time later, before fees.
     pub markouts: Vec<Markout>,
+    /// Where their spread went by then, exactly, in the order of `markouts`.
+    pub realised_spread: Vec<Realised>,
+    /// How much of the time a market was made; only where it is quoted.
+    pub presence: Option<PresenceView>,
     /// Volatility to reckon with, basis points per √s.
     pub volatility_bps_sqrt_s: Option<f64>,
     /// The volatility has been measured, not assumed.
@@ -139,8 +150,23 @@ pub struct InstrumentView {
     pub intensity_k_per_bps: f64,
     /// The intensity has been fitted, not configured.
     pub intensity_trusted: bool,
+    /// Share of the variance of log arrival counts that the latest fit explains; it decides trust.
+    pub intensity_r_squared: Option<f64>,
+    /// Depths that the fit uses, basis points from the mid.
+    pub intensity_range_bps: (f64, f64),
+    /// Volatility of the time-weighted average, basis points per √s.
+    pub volatility_fast_bps_sqrt_s: Option<f64>,
+    /// Volatility of the window beside it, basis points per √s.
+    pub volatility_slow_bps_sqrt_s: Option<f64>,
+    /// The parts of its fair price.
+    pub fair: FairView,
     /// Balance of recent takers, −1 all selling to 1 all buying.
     pub trade_imbalance: f64,
+    /// What is read out of books and trades.
+    pub signals: SignalsView,
+    /// Expected move against a bid, then an ask of ours, drawn from the assumed one to what fills
+    /// have shown, basis points.
+    pub adverse_move_bps: [Reading; 2],
     /// Maker fee, ratio.
     pub maker_fee: Option<Money>,
     /// Taker fee, ratio.
@@ -231,6 +257,7 @@ impl Engine {
             exposure: self.group_views(now),
             orders: self.orders.all().filter_map(|order| self.order_view(order, now)).collect(),
             session: self.summary(now),
+            explanations: self.explanations.clone(),
         }
     }
 
@@ -308,12 +335,24 @@ impl Engine {
             average_inventory_base: listed.map_or(0.0, |listed| average * listed.lot_f64()),
             tally: desk.tally,
             markouts: desk.markouts.averages(),
+            realised_spread: listed.map_or_else(Vec::new, |own| desk.markouts.realised(own)),
+            presence: desk.is_quoted().then(|| {
+                let volume = desk.tally.maker_volume_quote.to_f64().unwrap_or(0.0);
+                desk.presence.view(now, volume)
+            }),
             volatility_bps_sqrt_s: self.volatility_of(desk),
             volatility_measured: desk.volatility.is_warm(),
             intensity_a_per_s: intensity.a_per_s,
             intensity_k_per_bps: intensity.k_per_bps,
             intensity_trusted: intensity.trusted,
+            intensity_r_squared: intensity.fit.map(|fit| fit.r_squared),
+            intensity_range_bps: desk.intensity.range_bps(),
+            volatility_fast_bps_sqrt_s: desk.volatility.bps_sqrt_s(),
+            volatility_slow_bps_sqrt_s: desk.slow_volatility.as_ref().and_then(|s| s.bps_sqrt_s()),
+            fair: self.fair_view(desk),
             trade_imbalance: desk.flow.imbalance(),
+            signals: self.signals_view(desk),
+            adverse_move_bps: self.adverse_view(desk),
             maker_fee: desk.fees.map(|(maker, _)| maker),
             taker_fee: desk.fees.map(|(_, taker)| taker),
             mark_price: desk.mark.as_ref().map(|mark| mark.mark_price),

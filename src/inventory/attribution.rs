@@ -1,16 +1,18 @@
 //! Where the profit of one instrument came from, exactly.
 //!
 //! Summation by parts of position × mark: total = Σ maker s·z·(mark − px) + Σ taker s·z·(mark −
-//! px) + Σ position·Δmark − fees + funding. Everything but fees and funding is a whole number of
-//! half-ticks × lots, so that nothing is ever rounded.
+//! px) + Σ position·Δmark − fees + funding, with the worth of a lot at a price ([`Payoff`]) in
+//! place of the price itself. Everything but fees and funding is a whole number of worths × lots,
+//! so that nothing is ever rounded.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::domain::{Fill, Instrument, Liquidity, Money, Px, Qty, Ts};
+use super::{Payoff, Position};
+use crate::domain::{Fill, Instrument, Liquidity, Money, Qty, Ts};
 
-/// The parts of the profit, in quote currency.
+/// The parts of the profit, in quote currency (of an inverse contract: in base).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Parts {
     /// What resting fills earned against the mark at the fill.
@@ -33,18 +35,20 @@ impl Parts {
     }
 }
 
-/// The parts do not make the ledger's profit: a fault of ours.
+/// The parts and the ledger do not agree: a fault of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imbalance {
-    /// Profit by the ledger.
+    /// On what they do not.
+    pub what: &'static str,
+    /// By the ledger.
     pub ledger: Money,
-    /// Sum of the parts.
+    /// By the parts.
     pub parts: Money,
 }
 
 impl fmt::Display for Imbalance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the ledger says {} and the parts make {}", self.ledger, self.parts)
+        write!(f, "{}: the ledger has {} and the parts make {}", self.what, self.ledger, self.parts)
     }
 }
 
@@ -53,6 +57,7 @@ impl std::error::Error for Imbalance {}
 /// The running attribution of one instrument. At equal times: mark, then fill, then funding.
 #[derive(Clone, Debug, Default)]
 pub struct Attribution {
+    payoff: Payoff,
     qty: Qty,
     mark: Option<i64>,
     capture: i128,
@@ -80,12 +85,18 @@ impl Attribution {
         Attribution::default()
     }
 
+    /// The same for a contract of another payoff.
+    #[must_use]
+    pub fn of(payoff: Payoff) -> Attribution {
+        Attribution { payoff, ..Attribution::default() }
+    }
+
     /// The mark moved to this many half-ticks.
     pub fn mark(&mut self, now: Ts, mid_half_ticks: i64) {
         self.held.advance(now, self.qty);
         if let Some(before) = self.mark {
-            self.inventory +=
-                i128::from(self.qty.0) * (i128::from(mid_half_ticks) - i128::from(before));
+            let moved = self.payoff.worth(mid_half_ticks) - self.payoff.worth(before);
+            self.inventory += i128::from(self.qty.0) * moved;
         }
         self.mark = Some(mid_half_ticks);
     }
@@ -97,7 +108,7 @@ impl Attribution {
         let own = 2 * fill.px.0;
         let mark = *self.mark.get_or_insert(own);
         let by = fill.qty.signed(fill.side);
-        let earned = i128::from(by.0) * (i128::from(mark) - i128::from(own));
+        let earned = i128::from(by.0) * (self.payoff.worth(mark) - self.payoff.worth(own));
         match fill.liquidity {
             Liquidity::Maker => self.capture += earned,
             Liquidity::Taker => self.hedge += earned,
@@ -127,20 +138,31 @@ impl Attribution {
     /// The parts now.
     #[must_use]
     pub fn parts(&self, instrument: &Instrument) -> Parts {
-        let unit = instrument.notional(Px(1), Qty(1)) / Money::TWO;
+        let money = |worths| self.payoff.money(worths, instrument);
         Parts {
-            spread_capture: money(self.capture) * unit,
-            hedge: money(self.hedge) * unit,
-            inventory: money(self.inventory) * unit,
+            spread_capture: money(self.capture),
+            hedge: money(self.hedge),
+            inventory: money(self.inventory),
             fees: self.fees,
             funding: self.funding,
         }
     }
 
-    /// Hold the parts against the ledger's profit at the same mark.
-    pub fn check(&self, ledger: Money, instrument: &Instrument) -> Result<(), Imbalance> {
-        let parts = self.parts(instrument).total();
-        if parts == ledger { Ok(()) } else { Err(Imbalance { ledger, parts }) }
+    /// Hold every part that the ledger knows against it, and their sum against its profit at the
+    /// last mark, to the last unit.
+    pub fn check(&self, ledger: &Position, instrument: &Instrument) -> Result<(), Imbalance> {
+        let parts = self.parts(instrument);
+        let total = self.mark.map_or(Money::ZERO, |mark| ledger.total(mark, instrument));
+        let pairs = [
+            ("lots held", Money::from(ledger.qty().0), Money::from(self.qty.0)),
+            ("fees", Money::ZERO - ledger.fees(), parts.fees),
+            ("funding", ledger.funding(), parts.funding),
+            ("result", total, parts.total()),
+        ];
+        match pairs.into_iter().find(|(_, ledger, parts)| ledger != parts) {
+            Some((what, ledger, parts)) => Err(Imbalance { what, ledger, parts }),
+            None => Ok(()),
+        }
     }
 
     /// Largest position held, lots without sign.
@@ -179,9 +201,4 @@ impl Held {
         self.lot_ns += i128::from(qty.0.abs()) * elapsed;
         self.at = self.at.max(now);
     }
-}
-
-/// A sum of half-tick lots as money. It fits: 2^96 half-tick lots are more than any account holds.
-fn money(half_tick_lots: i128) -> Money {
-    Money::try_from_i128_with_scale(half_tick_lots, 0).unwrap_or_default()
 }

@@ -6,12 +6,19 @@
 mod attribution;
 mod hedge;
 mod markout;
+mod payoff;
 mod position;
+mod presence;
 
 pub use attribution::{Attribution, Imbalance, Parts};
 pub use hedge::{HedgeInputs, HedgeOrder, HedgeParams, HedgePlan, Hedger};
-pub use markout::{MAX_PENDING, Markout, Markouts};
+pub use markout::{Adverse, MAX_PENDING, Markout, MarkoutMean, Markouts, Realised};
+pub use payoff::Payoff;
 pub use position::{Booked, Position, RECENT_TRADES};
+pub use presence::{
+    LeastShown, Presence, PresenceParams, PresenceView, Scores, Shown, bybit_2021, dydx_liquidity,
+    dydx_points, injective_snapshot,
+};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::domain::{Asset, Fill, Instrument, Money, Px, Qty, Side};
+use super::Payoff;
+use crate::domain::{Asset, Fill, Instrument, Money, Qty, Side};
 
 /// How many trade ids are remembered to tell repeats. A repeat that comes after this many newer
 /// trades of the same instrument would count again: ask a venue for fewer past trades than this.
@@ -23,12 +24,14 @@ pub enum Booked {
     Repeat,
 }
 
-/// One instrument's ledger: signed lots and cash in the quote currency.
+/// One instrument's ledger: signed lots and cash in the quote currency (of an inverse contract: in
+/// base).
 ///
-/// Profit is `cash + position · mark`, exactly. A fee in the base asset (spot) counts as paid in
+/// Profit is cash + position · worth at the mark ([`Payoff`]), exactly. Prices are in half-ticks. A fee in the base asset (spot) counts as paid in
 /// quote at the fill price; [`Position::base_fees`] tells how much less base the wallet holds.
 #[derive(Clone, Debug)]
 pub struct Position {
+    payoff: Payoff,
     qty: Qty,
     cash: Money,
     open_cost: Money,
@@ -50,7 +53,14 @@ impl Position {
     /// Nothing held, nothing earned.
     #[must_use]
     pub fn flat() -> Position {
+        Position::of(Payoff::Linear)
+    }
+
+    /// The same for a contract of another payoff.
+    #[must_use]
+    pub fn of(payoff: Payoff) -> Position {
         Position {
+            payoff,
             qty: Qty::ZERO,
             cash: Money::ZERO,
             open_cost: Money::ZERO,
@@ -63,10 +73,10 @@ impl Position {
         }
     }
 
-    /// Change the position without a fill, valued at `price`, so that profit does not change at
+    /// Change the position without a fill, valued at a price, so that profit does not change at
     /// that price: what is held at the start, or what a reconciliation found.
-    pub fn adjust(&mut self, by: Qty, price: Money, instrument: &Instrument) {
-        self.trade(by, price, instrument);
+    pub fn adjust(&mut self, by: Qty, half_ticks: i64, instrument: &Instrument) {
+        self.trade(by, half_ticks, instrument);
     }
 
     /// Book a fill once, however often it arrives.
@@ -83,13 +93,16 @@ impl Position {
             self.seen.remove(&oldest);
         }
 
-        let price = instrument.price(fill.px);
-        self.trade(fill.qty.signed(fill.side), price, instrument);
-        let fee_quote = if fill.fee_asset == instrument.quote {
+        self.trade(fill.qty.signed(fill.side), 2 * fill.px.0, instrument);
+        let settled_in = match self.payoff {
+            Payoff::Linear => &instrument.quote,
+            Payoff::Inverse { .. } => &instrument.base,
+        };
+        let fee_quote = if fill.fee_asset == *settled_in {
             fill.fee
         } else if fill.fee_asset == instrument.base {
             self.base_fees += fill.fee;
-            fill.fee * price
+            fill.fee * instrument.price(fill.px)
         } else {
             self.add_other_fee(&fill.fee_asset, fill.fee);
             return Booked::New { fee_quote: Money::ZERO, fee_elsewhere: !fill.fee.is_zero() };
@@ -119,15 +132,15 @@ impl Position {
 
     /// Profit since the start at a price, in quote currency.
     #[must_use]
-    pub fn total(&self, price: Money, instrument: &Instrument) -> Money {
-        self.cash + instrument.quantity(self.qty) * price
+    pub fn total(&self, half_ticks: i64, instrument: &Instrument) -> Money {
+        self.cash + self.worth(self.qty, half_ticks, instrument)
     }
 
-    /// The part of the profit that closing at `price` would realise: against average cost,
+    /// The part of the profit that closing there would realise: against average cost,
     /// before fees.
     #[must_use]
-    pub fn unrealised(&self, price: Money, instrument: &Instrument) -> Money {
-        instrument.quantity(self.qty) * price - self.open_cost
+    pub fn unrealised(&self, half_ticks: i64, instrument: &Instrument) -> Money {
+        self.worth(self.qty, half_ticks, instrument) - self.open_cost
     }
 
     /// The part of the profit that no price can change any more, fees and funding included;
@@ -140,7 +153,8 @@ impl Position {
     /// Average entry price of what is held, in quote per base; `None` when flat.
     #[must_use]
     pub fn entry_price(&self, instrument: &Instrument) -> Option<Money> {
-        self.open_cost.checked_div(instrument.quantity(self.qty))
+        let a_lot = self.open_cost.checked_div(Money::from(self.qty.0))?;
+        self.payoff.price(a_lot, instrument)
     }
 
     /// Fees paid, in quote currency; below zero when rebates are more.
@@ -167,25 +181,23 @@ impl Position {
         &self.other_fees
     }
 
-    /// The price of a half-tick mark, in quote per base.
-    #[must_use]
-    pub fn half_tick_price(mid_half_ticks: i64, instrument: &Instrument) -> Money {
-        instrument.price(Px(mid_half_ticks)) / Money::TWO
+    fn worth(&self, lots: Qty, half_ticks: i64, instrument: &Instrument) -> Money {
+        self.payoff.money(i128::from(lots.0) * self.payoff.worth(half_ticks), instrument)
     }
 
-    fn trade(&mut self, by: Qty, price: Money, instrument: &Instrument) {
+    fn trade(&mut self, by: Qty, half_ticks: i64, instrument: &Instrument) {
         let before = self.qty;
         self.qty += by;
-        self.cash -= instrument.quantity(by) * price;
+        self.cash -= self.worth(by, half_ticks, instrument);
         let crosses = before.0.signum() * self.qty.0.signum() < 0;
         self.open_cost = if self.qty.is_zero() {
             Money::ZERO
         } else if crosses {
-            instrument.quantity(self.qty) * price
+            self.worth(self.qty, half_ticks, instrument)
         } else if before.0.abs() > self.qty.0.abs() {
             self.open_cost * Money::from(self.qty.0) / Money::from(before.0)
         } else {
-            self.open_cost + instrument.quantity(by) * price
+            self.open_cost + self.worth(by, half_ticks, instrument)
         };
     }
 

@@ -60,12 +60,12 @@ fn a_round_trip_realises_its_profit_and_a_repeat_changes_nothing() {
     assert_eq!(position.entry_price(&instrument), Some(money("60010")));
     position.book(&fill(3, Side::Sell, 600_300, 5), &instrument);
     assert_eq!(position.realised(), money("0.1"), "5 lots, 20 each above average cost");
-    assert_eq!(position.unrealised(money("60000"), &instrument), money("-0.15"));
+    assert_eq!(position.unrealised(1_200_000, &instrument), money("-0.15"));
     // Through zero: 15 lots closed, 5 opened short at the new price.
     position.book(&fill(4, Side::Sell, 600_300, 20), &instrument);
     assert_eq!((position.qty(), position.realised()), (Qty(-5), money("0.4")));
     assert_eq!(position.entry_price(&instrument), Some(money("60030")));
-    assert_eq!(position.total(money("60030"), &instrument), money("0.4"));
+    assert_eq!(position.total(1_200_600, &instrument), money("0.4"));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn fees_go_where_their_asset_says() {
     assert_eq!(position.fees(), money("0.54"));
     assert_eq!(position.base_fees(), money("0.00001"));
     assert_eq!(position.other_fees(), [(Asset::new("BNB"), money("0.001"))]);
-    assert_eq!(position.total(money("60000"), &instrument), money("-0.54"));
+    assert_eq!(position.total(1_200_000, &instrument), money("-0.54"));
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn markouts_that_wait_are_bounded() {
     markouts.mark(Ts(0) + Span::from_s(2), 1_300_000);
     let averages = markouts.averages();
     assert_eq!(averages.len(), 2);
-    assert_eq!((averages[0].fills, averages[1].fills), (MAX_PENDING as u64, 0));
-    assert!((averages[0].half_ticks - 2.0).abs() < 1e-12, "the mid before the late mark");
+    assert_eq!((averages[0].both.fills, averages[1].both.fills), (MAX_PENDING as u64, 0));
+    assert!((averages[0].both.half_ticks - 2.0).abs() < 1e-12, "the mid before the late mark");
 }
 
 #[test]
@@ -142,9 +142,73 @@ fn a_mid_at_the_horizon_itself_counts() {
     markouts.mark(Ts(0), 1_200_000);
     markouts.fill(Ts(0), &fill(1, Side::Buy, 600_000, 2));
     markouts.mark(Ts(10), 1_200_004);
-    assert_eq!(markouts.averages()[0].fills, 0);
+    assert_eq!(markouts.averages()[0].both.fills, 0);
     markouts.mark(Ts(11), 1_200_900);
-    assert_eq!(markouts.averages()[0].half_ticks, 4.0);
+    assert_eq!(markouts.averages()[0].both.half_ticks, 4.0);
+}
+
+#[test]
+fn markouts_tell_the_sides_apart_and_how_sure_they_are() {
+    let second = Span::from_s(1);
+    let mut markouts = Markouts::new(&[second]);
+    markouts.mark(Ts(0), 200_000);
+    markouts.fill(Ts(0), &fill(1, Side::Buy, 99_990, 1));
+    markouts.fill(Ts(0), &fill(2, Side::Buy, 99_970, 1));
+    markouts.fill(Ts(0), &fill(3, Side::Sell, 100_010, 3));
+    markouts.mark(Ts(1), 199_980);
+    markouts.mark(Ts(0) + second + Span(1), 1);
+    let all = markouts.averages()[0];
+    assert_eq!((all.bid.fills, all.ask.fills, all.both.fills), (2, 1, 3));
+    // Bought 1 and 3 below the mid of 100,000 ticks; it fell by 1 bp.
+    assert!((all.bid.effective_bps - 2.0).abs() < 0.001, "{all:?}");
+    assert!((all.bid.bps - 1.0).abs() < 0.001, "{all:?}");
+    assert!((all.ask.effective_bps - 1.0).abs() < 0.001, "{all:?}");
+    assert!((all.ask.bps - 2.0).abs() < 0.001, "{all:?}");
+    // Markouts of 0 and 2 bps: the mean's error is their deviation √2 over √2.
+    assert!((all.bid.standard_error_bps.unwrap() - 1.0).abs() < 0.001, "{all:?}");
+    assert_eq!(all.ask.standard_error_bps, None);
+}
+
+#[test]
+fn snapshots_look_at_what_rests_then_and_without_a_mid_nobody_is_present() {
+    let instrument = instrument();
+    let mut presence = Presence::new(PresenceParams::default());
+    let at = |s| Ts(0) + Span::from_s(s);
+    // Half a basis point from 60,000, 180 in quote on each side.
+    let orders = [(Side::Buy, Px(599_970), Qty(3)), (Side::Sell, Px(600_030), Qty(3))];
+    let dark = Shown { instrument: &instrument, mid_half_ticks: None, orders: &orders };
+    let lit = Shown { mid_half_ticks: Some(1_200_000), ..dark };
+    let level = |px, qty| crate::domain::Level { px: Px(px), qty: Qty(qty) };
+    let market = [[level(599_970, 6)], [level(600_030, 6)]];
+    presence.observe(at(0), &lit, [&[], &[]]);
+    assert!(!presence.snapshot_due(at(9)) && presence.snapshot_due(at(10)));
+    presence.observe(at(15), &dark, [&market[0], &market[1]]);
+    let view = presence.view(at(45), 0.0);
+    assert_eq!((view.snapshots, view.snapshots_two_sided), (4, Some(0.25)));
+    assert!((view.two_sided - 1.0 / 3.0).abs() < 1e-12 && view.one_sided == 0.0, "{view:?}");
+    assert!((view.spread_bps.unwrap() - 1.0).abs() < 1e-9, "{view:?}");
+    // Half of the first level on both sides: 100·2·½ on one look of four.
+    assert!((view.scores.bybit_2021 - 25.0).abs() < 1e-9, "{view:?}");
+}
+
+#[test]
+fn an_inverse_contract_earns_in_base_and_is_entered_at_the_harmonic_mean() {
+    let instrument = instrument();
+    let payoff = Payoff::inverse(Money::ONE_HUNDRED, instrument.tick_size).unwrap();
+    let mut position = Position::of(payoff);
+    let fee = Fill {
+        fee: money("0.00001"),
+        fee_asset: Asset::new("BTC"),
+        ..fill(1, Side::Buy, 400_000, 100)
+    };
+    position.book(&fee, &instrument);
+    // 100 contracts of 100 at 40,000 are 0.25 in base; worth 0.2 at 50,000.
+    assert_eq!(position.total(1_000_000, &instrument), money("0.05") - money("0.00001"));
+    position.book(&fill(2, Side::Buy, 500_000, 100), &instrument);
+    let entry = position.entry_price(&instrument).unwrap();
+    assert_eq!(entry.round_dp(9), money("44444.444444444"), "200 over 100/40000 + 100/50000");
+    assert_eq!(Payoff::inverse(Money::ZERO, instrument.tick_size), None);
+    assert_eq!(Payoff::inverse(Money::ONE, Money::ZERO), None);
 }
 
 fn hedge_params() -> HedgeParams {
@@ -253,9 +317,14 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn the_parts_always_make_the_ledger(steps in prop::collection::vec(step(), 0..80)) {
+    fn the_parts_always_make_the_ledger(
+        steps in prop::collection::vec(step(), 0..80),
+        is_inverse: bool,
+    ) {
         let instrument = instrument();
-        let (mut position, mut attribution) = (Position::flat(), Attribution::new());
+        let inverse = Payoff::inverse(Money::ONE_HUNDRED, instrument.tick_size).unwrap();
+        let payoff = if is_inverse { inverse } else { Payoff::Linear };
+        let (mut position, mut attribution) = (Position::of(payoff), Attribution::of(payoff));
         let mut mark = 1_200_000;
         attribution.mark(Ts(0), mark);
         for (at, step) in (1..).map(Ts).zip(steps) {
@@ -274,16 +343,14 @@ proptest! {
                     attribution.funding(Money::new(cents, 2));
                 }
                 Step::Adjust(lots) => {
-                    let price = Position::half_tick_price(mark, &instrument);
-                    position.adjust(Qty(lots), price, &instrument);
+                    position.adjust(Qty(lots), mark, &instrument);
                     attribution.adjust(at, Qty(lots), mark);
                 }
             }
-            let price = Position::half_tick_price(mark, &instrument);
-            let total = position.total(price, &instrument);
-            prop_assert_eq!(attribution.check(total, &instrument), Ok(()));
+            let total = position.total(mark, &instrument);
+            prop_assert_eq!(attribution.check(&position, &instrument), Ok(()));
             // Average cost divides, which rounds at the 28th digit.
-            let split = position.realised() + position.unrealised(price, &instrument);
+            let split = position.realised() + position.unrealised(mark, &instrument);
             prop_assert!((split - total).abs() < Money::new(1, 15));
         }
     }

@@ -29,6 +29,7 @@ use super::metrics::{self, LinkMetrics, Metrics};
 use super::observe::Observers;
 use super::shutdown::{Asked, Signals, Stopping};
 use super::status::Board;
+use super::supervisor::Supervisor;
 use crate::domain::{Action, Control, Event, InstrumentId, LinkKind, NoteLevel, Ts, VenueId};
 use crate::engine::{Ending, Engine};
 use crate::journal::Record;
@@ -93,6 +94,8 @@ pub(super) struct Driver {
     clock: Clock,
     started: Instant,
     signals: Option<Signals>,
+    /// Only a daemon that has the process for itself talks to the service manager.
+    supervisor: Option<Supervisor>,
     stopping: Stopping,
     timer: Pin<Box<Sleep>>,
     chores_due: Instant,
@@ -130,6 +133,7 @@ impl Driver {
             .collect();
         Ok(Driver {
             signals: if parts.signals { Some(Signals::listen()?) } else { None },
+            supervisor: parts.signals.then(|| Supervisor::new(now)),
             stopping: Stopping::new(parts.shutdown_deadline),
             parts,
             engine,

@@ -35,15 +35,18 @@ use crate::venues::Protocol;
 pub mod clock;
 mod core;
 pub mod exchange;
+mod gauges;
 pub mod http;
 pub mod link;
 mod metrics;
 mod observe;
+mod quality;
 pub mod reach;
 pub mod serve;
 mod shutdown;
 pub mod state_dir;
 mod status;
+mod supervisor;
 
 pub use self::core::SharedRegistry;
 pub use metrics::{latency_histogram, link_name};

@@ -6,6 +6,7 @@
 //! | `/readyz` | GET | no | 200 while it quotes or reduces |
 //! | `/metrics` | GET | no | Prometheus text |
 //! | `/status` | GET | no | the whole state as JSON |
+//! | `/explain` | GET | no | why the quotes are what they are, from a decision made now |
 //! | `/` | GET | no | the dashboard, when there is one |
 //! | `/control/{pause,resume,reload,kill}` | POST | yes | acts; `kill` takes `{"flatten":true}` |
 //!
@@ -40,6 +41,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::gauges::Gauges;
+use super::quality::Quality;
 use super::{Handle, Reload, clock, reach};
 use crate::domain::{Control, State as EngineState};
 
@@ -51,6 +54,9 @@ const CONNECTIONS: usize = 64;
 const IDLE: Duration = Duration::from_secs(15);
 /// The trading thread counts as stuck when its snapshot is older.
 const STUCK: Duration = Duration::from_secs(5);
+
+/// An explanation is waited for at most this long; snapshots come ten times a second.
+const EXPLAINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where and to whom to answer.
 #[derive(Clone)]
@@ -76,6 +82,8 @@ struct App {
     open_to_others: bool,
     handle: Handle,
     registry: Arc<Mutex<Registry>>,
+    gauges: Gauges,
+    quality: Quality,
     reload: Option<Reload>,
 }
 
@@ -95,7 +103,10 @@ pub(super) fn start(
         .and_then(|l| l.set_nonblocking(true).map(|()| l))
         .and_then(|l| l.local_addr().map(|address| (l, address)));
     let (listener, address) = bound.map_err(|e| format!("cannot listen on {listen}: {e}"))?;
-    let app = Arc::new(App { params, open_to_others, handle, registry, reload });
+    let gauges = Gauges::default();
+    gauges.register(&mut registry.lock().unwrap_or_else(PoisonError::into_inner));
+    let quality = Quality::register(&registry);
+    let app = Arc::new(App { params, open_to_others, handle, registry, gauges, quality, reload });
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -131,6 +142,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/explain", get(explain))
         .route("/control/{command}", post(control))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
@@ -238,6 +250,10 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
+    if let Some(snapshot) = app.handle.snapshot() {
+        app.gauges.show(&snapshot);
+        app.quality.show(&snapshot.engine);
+    }
     let mut text = String::new();
     let registry = app.registry.lock().unwrap_or_else(PoisonError::into_inner);
     let encoded = prometheus_client::encoding::text::encode(&mut text, &registry);
@@ -260,6 +276,32 @@ async fn status(State(app): State<Arc<App>>) -> Response {
         Some(snapshot) => json(StatusCode::OK, snapshot.to_json()),
         None => json(StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"not started"}"#.to_owned()),
     }
+}
+
+/// The trading thread explains its next decision; nothing is computed until somebody asks.
+async fn explain(State(app): State<Arc<App>>) -> Response {
+    let answered = |after: u64| {
+        let last = app.handle.snapshot()?.engine.explanations.clone()?;
+        (last.count > after).then_some(last)
+    };
+    let before = answered(0).map_or(0, |last| last.count);
+    let refuse = |why: &str| {
+        json(StatusCode::SERVICE_UNAVAILABLE, serde_json::json!({ "error": why }).to_string())
+    };
+    if let Err(why) = app.handle.send(Control::Explain) {
+        return refuse(&why);
+    }
+    let deadline = Instant::now() + EXPLAINED_WITHIN;
+    while Instant::now() < deadline {
+        if let Some(answer) = answered(before) {
+            return match serde_json::to_string(&*answer) {
+                Ok(body) => json(StatusCode::OK, body),
+                Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            };
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    refuse("the trading thread did not answer in time")
 }
 
 #[derive(Default, serde::Deserialize)]

@@ -60,6 +60,12 @@ impl TradeFlow {
         self.last.as_ref()
     }
 
+    /// Recent taker buys and sells as of the last trade, lots.
+    #[must_use]
+    pub fn taken(&self) -> [f64; 2] {
+        self.taken
+    }
+
     /// Recent taker buys minus sells over their sum: −1 to 1, zero when nothing traded.
     #[must_use]
     pub fn imbalance(&self) -> f64 {

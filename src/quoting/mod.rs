@@ -5,6 +5,7 @@
 //! input that is missing or no number ends in a named reason, never in a price.
 
 mod depths;
+mod explain;
 mod fixed;
 pub mod glft;
 mod ladder;
@@ -13,8 +14,10 @@ mod params;
 use serde::Serialize;
 
 use crate::domain::{Instrument, Px, Qty, Quotes, Reason, Side};
+use explain::Trail;
 
 pub use depths::Depths;
+pub use explain::{Explanation, Part, Rung, Step};
 pub use params::{LevelParams, Model, Params, RiskAversion, Size};
 
 /// What quoting is told about one instrument at one instant.
@@ -44,6 +47,10 @@ pub struct Inputs<'a> {
     pub inventory_limit_base: f64,
     /// Maker fee as basis points of notional; below zero for a rebate.
     pub maker_fee_bps: f64,
+    /// Expected move against each fill (adverse selection), bps; zero or above.
+    pub adverse_move_bps: f64,
+    /// The model's half-spread is multiplied by this (toxic flow); 1 or above.
+    pub widening: f64,
 }
 
 /// The numbers behind a decision, for operators.
@@ -59,8 +66,12 @@ pub struct QuoteNumbers {
     pub skew_bps: f64,
     /// Inventory as a share of its limit, −1 to 1 (cut there).
     pub share_of_limit: f64,
-    /// Least half-spread that pays the fee and the edge wanted, bps.
+    /// Least half-spread that pays the fee, the adverse move and the edge wanted, bps.
     pub break_even_bps: f64,
+    /// Expected move against each fill that was reckoned with, bps.
+    pub adverse_move_bps: f64,
+    /// What the model's half-spread was multiplied by for toxic flow.
+    pub widening: f64,
     /// What cut or moved the model's numbers.
     pub clamps: Clamps,
 }
@@ -92,9 +103,23 @@ pub struct Decision {
 /// The quotes wanted now. The same inputs give the same decision.
 #[must_use]
 pub fn quote(params: &Params, inputs: &Inputs<'_>) -> Decision {
-    match price(params, inputs) {
+    decide(params, inputs, &mut ())
+}
+
+/// The same decision, with every step that led to it.
+#[must_use]
+pub fn explain(params: &Params, inputs: &Inputs<'_>) -> (Decision, Explanation) {
+    let mut steps = Vec::new();
+    let decision = decide(params, inputs, &mut steps);
+    let quotes = decision.quotes.clone();
+    (decision, Explanation { steps, quotes })
+}
+
+fn decide(params: &Params, inputs: &Inputs<'_>, trail: &mut impl Trail) -> Decision {
+    tell(inputs, trail);
+    match price(params, inputs, trail) {
         Ok(mut numbers) => {
-            let quotes = ladder::build(params, inputs, &mut numbers);
+            let quotes = ladder::build(params, inputs, &mut numbers, trail);
             Decision { quotes, numbers: Some(numbers) }
         }
         Err(reason) => {
@@ -103,8 +128,33 @@ pub fn quote(params: &Params, inputs: &Inputs<'_>) -> Decision {
     }
 }
 
+/// What the decision starts from.
+fn tell(inputs: &Inputs<'_>, trail: &mut impl Trail) {
+    let price = |px| inputs.instrument.price_f64(px);
+    trail.step(|| Step {
+        whole: Some(inputs.best_bid.0),
+        ..Step::input("best bid of others", price(inputs.best_bid), "quote/base")
+    });
+    trail.step(|| Step {
+        whole: Some(inputs.best_ask.0),
+        ..Step::input("best ask of others", price(inputs.best_ask), "quote/base")
+    });
+    trail.given("fair price", inputs.fair_price, "quote/base");
+    if let Some(sigma) = inputs.volatility_bps_sqrt_s {
+        trail.given("volatility σ", sigma, "bps/√s");
+    }
+    trail.given("drift", inputs.drift_bps_per_s, "bps/s");
+    trail.given("maker fee", inputs.maker_fee_bps, "bps");
+    trail.given("inventory from target", inputs.inventory_base, "base");
+    trail.given("inventory limit", inputs.inventory_limit_base, "base");
+}
+
 /// Half-spread and skew of the model, within their floors and ceilings.
-fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
+fn price(
+    params: &Params,
+    inputs: &Inputs<'_>,
+    trail: &mut impl Trail,
+) -> Result<QuoteNumbers, Reason> {
     usable(inputs)?;
     let unit = params.levels.first().map_or(0.0, |level| level.size.base(inputs.fair_price));
     let model = match params.model {
@@ -113,32 +163,45 @@ fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
             params.inventory_skew_bps_at_limit,
             inputs.inventory_limit_base / unit,
         ),
-        Model::Glft => glft_bps(params, inputs),
+        Model::Glft => glft_bps(params, inputs, trail),
     };
     let model = model.ok_or(Reason::WarmingUp)?;
-    let widening = volatility_bps(params, inputs).ok_or(Reason::WarmingUp)?;
     let share = (inputs.inventory_base / inputs.inventory_limit_base).clamp(-1.0, 1.0);
+    trail.given("inventory as a share of its limit", share, "ratio");
     let tick_bps = inputs.instrument.tick_f64() / inputs.fair_price * 1e4;
     let mut clamps = Clamps::default();
+    let adverse = inputs.adverse_move_bps;
+    let break_even = break_even_bps(inputs.maker_fee_bps, adverse, params.min_edge_bps);
 
-    let break_even = inputs.maker_fee_bps + params.min_edge_bps;
-    let wanted = model.half_spread + widening;
-    let ceiling = params.max_half_spread_bps;
+    let widening = volatility_bps(params, inputs).ok_or(Reason::WarmingUp)?;
+    let wanted = trail.half_spread("model", 0.0, model.half_spread);
+    let wanted = trail.half_spread("volatility widening", wanted, wanted + widening);
+    let wanted = trail.half_spread("toxic flow widening", wanted, wanted * inputs.widening);
+    let most = params.max_half_spread_bps;
+    let cut = trail.half_spread("ceiling: max_half_spread", wanted, wanted.min(most));
+    clamps.half_spread_ceiling = wanted > most;
+    let least = params.min_half_spread_bps;
+    let raised = trail.half_spread("floor: min_half_spread", cut, cut.max(least));
+    let paid = raised.max(break_even);
+    let paid = trail.half_spread("floor: maker fee + adverse move + min_edge", raised, paid);
     // Half a tick keeps bid and ask apart after rounding.
-    let floor = params.min_half_spread_bps.max(break_even).max(tick_bps / 2.0);
-    clamps.half_spread_ceiling = wanted > ceiling;
-    clamps.half_spread_floor = wanted.min(ceiling) < floor;
-    let half_spread_bps = wanted.min(ceiling).max(floor);
+    let half_spread_bps = trail.half_spread("floor: half a tick", paid, paid.max(tick_bps / 2.0));
+    clamps.half_spread_floor = half_spread_bps > cut;
 
     // A coarse tick must not swallow the skew: at the limit it is worth a tick at least.
     let by_inventory = model.skew * (inputs.inventory_base / unit).abs();
     let least = share.abs() * tick_bps;
+    let down = -inputs.inventory_base.signum();
     clamps.skew_floor = by_inventory < least;
-    let against = by_inventory.max(least) * inputs.inventory_base.signum();
+    let skew = trail.skew("model: against inventory", 0.0, by_inventory * down);
+    let skew = trail.skew("floor: a tick at the limit", skew, by_inventory.max(least) * down);
+    let skew = trail.skew("model: drift", skew, skew + model.shift);
     let most = params.max_skew_bps.max(least);
-    clamps.skew_ceiling = (model.shift - against).abs() > most;
-    let skew_bps = (model.shift - against).clamp(-most, most);
+    clamps.skew_ceiling = skew.abs() > most;
+    let skew_bps = trail.skew("ceiling: max_skew", skew, skew.clamp(-most, most));
+
     let reservation = inputs.fair_price * (1.0 + skew_bps * 1e-4);
+    trail.given("reservation price", reservation, "quote/base");
     if !(half_spread_bps.is_finite() && reservation.is_finite() && reservation > 0.0) {
         return Err(Reason::WarmingUp);
     }
@@ -149,8 +212,18 @@ fn price(params: &Params, inputs: &Inputs<'_>) -> Result<QuoteNumbers, Reason> {
         skew_bps,
         share_of_limit: share,
         break_even_bps: break_even,
+        adverse_move_bps: adverse,
+        widening: inputs.widening,
         clamps,
     })
+}
+
+/// The least half-spread at which a fill earns `edge_bps` after the maker fee (below zero for a
+/// rebate) and the move that is expected against it, bps. Below zero where the rebate pays for all
+/// of it: quotes then need no spread.
+#[must_use]
+pub fn break_even_bps(maker_fee_bps: f64, adverse_move_bps: f64, edge_bps: f64) -> f64 {
+    maker_fee_bps + adverse_move_bps + edge_bps
 }
 
 /// Whether the inputs can be quoted on at all.
@@ -164,6 +237,9 @@ fn usable(inputs: &Inputs<'_>) -> Result<(), Reason> {
     }
     let limit = inputs.inventory_limit_base;
     if !(known(inputs.inventory_base) && known(inputs.maker_fee_bps)) {
+        return Err(Reason::WarmingUp);
+    }
+    if !(known(inputs.adverse_move_bps) && known(inputs.widening) && inputs.widening >= 1.0) {
         return Err(Reason::WarmingUp);
     }
     // A limit of nothing, or no number, allows no inventory.
@@ -183,7 +259,7 @@ fn volatility_bps(params: &Params, inputs: &Inputs<'_>) -> Option<f64> {
 }
 
 /// The GLFT model in bps and sizes of the first level.
-fn glft_bps(params: &Params, inputs: &Inputs<'_>) -> Option<Depths> {
+fn glft_bps(params: &Params, inputs: &Inputs<'_>, trail: &mut impl Trail) -> Option<Depths> {
     let market = glft::Market {
         sigma: inputs.volatility_bps_sqrt_s?,
         a: inputs.intensity_a_per_s,
@@ -197,8 +273,12 @@ fn glft_bps(params: &Params, inputs: &Inputs<'_>) -> Option<Depths> {
         },
         execution_aversion: 0.0,
         drift: inputs.drift_bps_per_s,
-        impact: params.adverse_move_bps,
+        impact: inputs.adverse_move_bps,
     };
+    trail.given("arrivals at the fair price A", market.a, "1/s");
+    trail.given("decay of arrivals k", market.k, "1/bps");
+    trail.given("risk aversion γ", outlook.risk_aversion, "1/(bps·size)");
+    trail.given("adverse move on a fill", outlook.impact, "bps");
     glft::depths(market, outlook)
 }
 

@@ -71,13 +71,14 @@ pub struct Params {
     pub min_half_spread_bps: f64,
     /// The model's half-spread is cut here, bps; the break-even floor is not.
     pub max_half_spread_bps: f64,
-    /// Profit wanted above the maker fee, bps: half-spread ≥ maker fee + this. May be below zero.
+    /// Profit wanted above the maker fee and the expected adverse move, bps: half-spread ≥ maker
+    /// fee + adverse move + this. May be below zero.
     pub min_edge_bps: f64,
     /// Half-spread added for volatility: bps for each bps/√s. The move in t seconds is √t of it.
     pub half_spread_per_volatility: f64,
     /// How inventory risk is weighed in the GLFT model.
     pub risk_aversion: RiskAversion,
-    /// Expected move against each fill, bps (adverse selection), for the GLFT model.
+    /// Expected move against each fill, bps (adverse selection), until fills have shown it.
     pub adverse_move_bps: f64,
     /// Skew of the fixed model when inventory is at its limit, bps.
     pub inventory_skew_bps_at_limit: f64,

@@ -44,6 +44,8 @@ fn inputs(instrument: &Instrument) -> Inputs<'_> {
         inventory_base: 0.0,
         inventory_limit_base: 0.1,
         maker_fee_bps: 2.0,
+        adverse_move_bps: 0.0,
+        widening: 1.0,
     }
 }
 
@@ -102,6 +104,11 @@ fn the_half_spread_pays_the_fee_and_stays_below_its_ceiling() {
     let numbers = quote(&narrow, &inputs(&instrument)).numbers.unwrap();
     assert_eq!((numbers.half_spread_bps, numbers.break_even_bps), (2.5, 2.5));
     assert!(numbers.clamps.half_spread_floor);
+    let picked_off = Inputs { adverse_move_bps: 1.5, ..inputs(&instrument) };
+    let numbers = quote(&narrow, &picked_off).numbers.unwrap();
+    assert_eq!((numbers.half_spread_bps, numbers.adverse_move_bps), (4.0, 1.5));
+    let toxic = Inputs { widening: 3.0, ..inputs(&instrument) };
+    assert_eq!(quote(&narrow, &toxic).numbers.unwrap().half_spread_bps, 3.0);
     let wild = Inputs { volatility_bps_sqrt_s: Some(500.0), ..inputs(&instrument) };
     let widening = Params { half_spread_per_volatility: 1.0, ..params(Model::Fixed) };
     let numbers = quote(&widening, &wild).numbers.unwrap();
@@ -162,6 +169,8 @@ fn what_is_not_a_number_becomes_a_reason() {
             Inputs { inventory_base: value, ..good },
             Inputs { maker_fee_bps: value, ..good },
             Inputs { drift_bps_per_s: value, ..good },
+            Inputs { adverse_move_bps: value, ..good },
+            Inputs { widening: value, ..good },
         ] {
             assert!(quote(&params(Model::Glft), &case).numbers.is_none(), "{case:?}");
         }
@@ -230,6 +239,35 @@ fn any_params() -> impl Strategy<Value = Params> {
         })
 }
 
+/// The steps end where the decision does, for every order of it.
+fn assert_explained(params: &Params, inputs: &Inputs<'_>) {
+    let (decision, explanation) = explain(params, inputs);
+    assert_eq!(decision, quote(params, inputs), "asking changes nothing");
+    assert_eq!(explanation.quotes, decision.quotes);
+    for side in Side::BOTH {
+        let levels = &decision.quotes.sides[side.index()].levels;
+        for (index, level) in levels.iter().enumerate() {
+            let outcome = explanation.outcome(Rung { side, level: index + 1 });
+            assert_eq!(outcome, Some((level.px, level.qty)));
+        }
+    }
+    let last = |part| {
+        let mut own = explanation.steps.iter().rev();
+        own.find(|step| step.part == part).map(|step| step.value)
+    };
+    if let Some(numbers) = decision.numbers {
+        assert_eq!(last(Part::HalfSpread), Some(numbers.half_spread_bps));
+        assert_eq!(last(Part::Skew), Some(numbers.skew_bps));
+    }
+    // No chain jumps: a step begins where the one before it ended.
+    for pair in explanation.steps.windows(2) {
+        let same = pair[0].part == pair[1].part && pair[0].rung == pair[1].rung;
+        if same && let Some(before) = pair[1].before {
+            assert_eq!(before, pair[0].value, "{pair:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn quotes_are_safe_whatever_comes(
@@ -256,6 +294,7 @@ proptest! {
             maker_fee_bps: fee,
             ..inputs(&instrument)
         };
+        assert_explained(&params, &inputs);
         let decision = quote(&params, &inputs);
         let [bids, asks] = &decision.quotes.sides;
         if let (Some(bid), Some(ask)) = (bids.levels.first(), asks.levels.first()) {

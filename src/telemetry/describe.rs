@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | `state_changed` | info | |
 //! | `side_reason` | info | yes |
-//! | `quoted` | debug | |
+//! | `quoted`, `signals` | debug | |
+//! | `side_toxic` | info | yes |
+//! | `quoted`, `explained` | debug | |
 //! | `order_sent`, `order_ended` | debug | |
 //! | `order_rejected` | warn | yes |
 //! | `order_unknown` | warn | |
@@ -12,6 +14,8 @@
 //! | `filled` | info | |
 //! | `hedge_started`, `hedge_done` | info | |
 //! | `hedge_late` | error | yes |
+//! | `fair_source` | info; warn away from what is wanted | yes |
+//! | `measured` | debug | |
 //! | `book_synced` | info | yes |
 //! | `book_lost` | warn | yes |
 //! | `link_up` | info | |
@@ -26,7 +30,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty, VenueId};
+use crate::domain::{
+    FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty, VenueId,
+};
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
 #[derive(Clone, Debug, Default)]
@@ -125,6 +131,7 @@ impl Line {
 pub fn describe(note: &Note, names: &Names) -> Line {
     orders(note, names)
         .or_else(|| trading(note, names))
+        .or_else(|| estimates(note, names))
         .or_else(|| connections(note, names))
         .unwrap_or_else(|| daemon(note))
 }
@@ -194,6 +201,13 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 .floods(&format!("{label} {side} {}", reason.as_str()))
         }
         Note::Quoted { .. } => quoted(note, names)?,
+        Note::SideToxic { .. } | Note::Signals { .. } => signals(note, names)?,
+        Note::Explained { instrument, text } => {
+            let label = names.instrument(*instrument);
+            Line::new(NoteLevel::Debug, "explained", format!("{label}: {text}"))
+                .with("instrument", label)
+                .with("text", text.as_str())
+        }
         Note::Filled { instrument, id, side, px, qty, liquidity, fee_quote, position, purpose } => {
             let label = names.instrument(*instrument);
             let (px, qty) = (names.px(*instrument, *px), names.qty(*instrument, *qty));
@@ -271,6 +285,86 @@ fn quoted(note: &Note, names: &Names) -> Option<Line> {
         .with("volatility_bps_sqrt_s", *volatility_bps_sqrt_s)
         .with("inventory_base", amount(*inventory_base));
     Some(line)
+}
+
+/// What the market is thought to be worth and to do.
+fn estimates(note: &Note, names: &Names) -> Option<Line> {
+    use NoteLevel::{Debug, Info, Warn};
+    Some(match note {
+        Note::FairSourceChanged { instrument, source, wanted } => {
+            let label = names.instrument(*instrument);
+            let level = if source == wanted { Info } else { Warn };
+            let words = match source {
+                FairSource::Own => "its own book",
+                FairSource::Fused => "the fused price",
+                FairSource::Leader => "the leader",
+            };
+            Line::new(level, "fair_source", format!("{label}: quoted around {words}"))
+                .with("instrument", label)
+                .word("source", source)
+                .word("wanted", wanted)
+                .floods(label)
+        }
+        Note::Measured {
+            instrument,
+            own,
+            fused,
+            basis_bps,
+            weight,
+            lead_ratio,
+            volatility_fast_bps_sqrt_s,
+            volatility_slow_bps_sqrt_s,
+            intensity_a_per_s,
+            intensity_k_per_bps,
+            intensity_r_squared,
+            intensity_trusted,
+        } => {
+            let label = names.instrument(*instrument);
+            Line::new(Debug, "measured", format!("{label}: estimates of the market"))
+                .with("instrument", label)
+                .with("own", *own)
+                .with("fused", *fused)
+                .with("basis_bps", *basis_bps)
+                .with("weight", *weight)
+                .with("lead_ratio", *lead_ratio)
+                .with("volatility_fast_bps_sqrt_s", *volatility_fast_bps_sqrt_s)
+                .with("volatility_slow_bps_sqrt_s", *volatility_slow_bps_sqrt_s)
+                .with("intensity_a_per_s", *intensity_a_per_s)
+                .with("intensity_k_per_bps", *intensity_k_per_bps)
+                .with("intensity_r_squared", *intensity_r_squared)
+                .with("intensity_trusted", *intensity_trusted)
+        }
+        _ => return None,
+    })
+}
+
+fn signals(note: &Note, names: &Names) -> Option<Line> {
+    match note {
+        Note::SideToxic { instrument, side, expected_bps, earns_bps } => {
+            let label = names.instrument(*instrument);
+            let words = format!(
+                "{label}: {side} side pulled: a fill is expected to lose {expected_bps:.2} bps and \
+                 earns {earns_bps:.2}"
+            );
+            let line = Line::new(NoteLevel::Info, "side_toxic", words)
+                .with("instrument", label)
+                .word("side", side)
+                .with("expected_bps", *expected_bps)
+                .with("earns_bps", *earns_bps)
+                .floods(&format!("{label} {side}"));
+            Some(line)
+        }
+        Note::Signals { instrument, readings } => {
+            let label = names.instrument(*instrument);
+            let trusted = readings.iter().filter(|(_, value)| value.is_some()).count();
+            let words = format!("{label}: {trusted} of {} signals are trusted", readings.len());
+            let line = Line::new(NoteLevel::Debug, "signals", words).with("instrument", label);
+            let values: Map<String, Value> =
+                readings.iter().map(|(name, value)| (name.clone(), Value::from(*value))).collect();
+            Some(line.with("readings", Value::Object(values)))
+        }
+        _ => None,
+    }
 }
 
 /// Books, links and accounts.
@@ -370,6 +464,9 @@ fn daemon(note: &Note) -> Line {
             .with("text", text.as_str()),
         Note::SideReason { .. }
         | Note::Quoted { .. }
+        | Note::SideToxic { .. }
+        | Note::Signals { .. }
+        | Note::Explained { .. }
         | Note::OrderSent { .. }
         | Note::OrderEnded { .. }
         | Note::OrderRejected { .. }
@@ -384,9 +481,9 @@ fn daemon(note: &Note) -> Line {
         | Note::Link { .. }
         | Note::Garbled { .. }
         | Note::ReconcileDiffers { .. }
-        | Note::Reconciled { .. } => {
-            Line::new(Debug, "note", "a note of another part of the table")
-        }
+        | Note::Reconciled { .. }
+        | Note::FairSourceChanged { .. }
+        | Note::Measured { .. } => Line::new(Debug, "note", "a note of another part of the table"),
     }
 }
 
@@ -403,6 +500,23 @@ mod tests {
         BookLoss, HaltCause, LinkKind, Liquidity, OrderStatus, Purpose, Reason, RejectClass, Side,
         State,
     };
+
+    fn measured() -> Note {
+        Note::Measured {
+            instrument: InstrumentId(0),
+            own: Some(1.0),
+            fused: None,
+            basis_bps: None,
+            weight: 0.0,
+            lead_ratio: None,
+            volatility_fast_bps_sqrt_s: Some(1.0),
+            volatility_slow_bps_sqrt_s: None,
+            intensity_a_per_s: 1.0,
+            intensity_k_per_bps: 1.0,
+            intensity_r_squared: None,
+            intensity_trusted: false,
+        }
+    }
 
     /// One of each, with its event name.
     fn all() -> Vec<(Note, &'static str)> {
@@ -425,6 +539,8 @@ mod tests {
             position: qty,
             purpose: Some(purpose),
         };
+        let source = FairSource::Leader;
+        let measured = measured();
         let quoted = Note::Quoted {
             instrument,
             fair: 1.0,
@@ -441,6 +557,9 @@ mod tests {
             (Note::StateChanged { from, to, why }, "state_changed"),
             (Note::SideReason { instrument, side, reason: Reason::BookStale }, "side_reason"),
             (quoted, "quoted"),
+            (Note::SideToxic { instrument, side, expected_bps: 1.0, earns_bps: 0.5 }, "side_toxic"),
+            (Note::Signals { instrument, readings: vec![("vpin".into(), Some(0.4))] }, "signals"),
+            (Note::Explained { instrument, text: text.clone() }, "explained"),
             (sent, "order_sent"),
             (Note::OrderEnded { id, instrument, filled: qty, status }, "order_ended"),
             (Note::OrderRejected { id, instrument, class, text: text.clone() }, "order_rejected"),
@@ -453,6 +572,8 @@ mod tests {
             (Note::HedgeStarted { instrument, side, qty, exposure_base }, "hedge_started"),
             (Note::HedgeDone { base: base.clone(), exposure_base, took_ms: 5 }, "hedge_done"),
             (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
+            (Note::FairSourceChanged { instrument, source, wanted: source }, "fair_source"),
+            (measured, "measured"),
             (Note::BookSynced { instrument }, "book_synced"),
             (Note::BookLost { instrument, why: BookLoss::Gap }, "book_lost"),
             (Note::Link { venue, link, up: true, text: String::new() }, "link_up"),

@@ -17,6 +17,10 @@ type Labels = Vec<(&'static str, String)>;
 type Count = Family<Labels, Counter>;
 type Level = Family<Labels, Gauge<f64, AtomicU64>>;
 
+mod estimates;
+
+use estimates::Estimates;
+
 /// Counters and gauges fed by notes.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -32,6 +36,8 @@ pub struct Metrics {
     skew: Level,
     half_spread: Level,
     side_quoting: Level,
+    signal: Level,
+    toxic: Count,
     hedges: Count,
     hedge_seconds: Histogram,
     books_lost: Count,
@@ -39,6 +45,7 @@ pub struct Metrics {
     differs: Count,
     halts: Count,
     invariants: Counter,
+    estimates: Estimates,
 }
 
 impl Default for Metrics {
@@ -56,6 +63,8 @@ impl Default for Metrics {
             skew: Family::default(),
             half_spread: Family::default(),
             side_quoting: Family::default(),
+            signal: Family::default(),
+            toxic: Family::default(),
             hedges: Family::default(),
             hedge_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
             books_lost: Family::default(),
@@ -63,6 +72,7 @@ impl Default for Metrics {
             differs: Family::default(),
             halts: Family::default(),
             invariants: Counter::default(),
+            estimates: Estimates::default(),
         }
     }
 }
@@ -72,6 +82,7 @@ impl Metrics {
     pub fn register(&self, r: &mut Registry) {
         self.register_orders(r);
         self.register_state(r);
+        self.estimates.register(r);
     }
 
     fn register_orders(&self, r: &mut Registry) {
@@ -130,6 +141,16 @@ impl Metrics {
             self.side_quoting.clone(),
         );
         r.register(
+            "evenkeel_signal",
+            "What a signal says, by name, while it is trusted",
+            self.signal.clone(),
+        );
+        r.register(
+            "evenkeel_sides_toxic",
+            "Times that a side was pulled because its fills cost more than they earn",
+            self.toxic.clone(),
+        );
+        r.register(
             "evenkeel_books_lost",
             "Times that a book was no longer proven, by reason",
             self.books_lost.clone(),
@@ -169,6 +190,14 @@ impl Metrics {
                 self.skew.get_or_create(&labels).set(*skew_bps);
                 self.half_spread.get_or_create(&labels).set(*half_spread_bps);
             }
+            Note::SideToxic { instrument: id, side, .. } => {
+                inc(&self.toxic, &vec![instrument(*id), ("side", side.to_string())]);
+            }
+            Note::Signals { instrument: id, readings } => {
+                readings
+                    .iter()
+                    .for_each(|(name, value)| self.signal(&instrument(*id), name, *value));
+            }
             Note::OrderSent { instrument: id, purpose, .. } => {
                 inc(&self.orders, &vec![instrument(*id), ("purpose", word(purpose))]);
             }
@@ -199,8 +228,12 @@ impl Metrics {
             Note::Invariant { .. } => {
                 self.invariants.inc();
             }
+            Note::FairSourceChanged { .. } | Note::Measured { .. } => {
+                self.estimates.count(note, names);
+            }
             // Links are counted by the driver; the others are for the log alone.
             Note::OrderEnded { .. }
+            | Note::Explained { .. }
             | Note::HedgeLate { .. }
             | Note::BookSynced { .. }
             | Note::Link { .. }
@@ -209,6 +242,16 @@ impl Metrics {
             | Note::Listed { .. }
             | Note::TargetTaken { .. }
             | Note::Latch { .. } => {}
+        }
+    }
+
+    /// A signal that is not to be trusted has no metric.
+    fn signal(&self, instrument: &(&'static str, String), name: &str, value: Option<f64>) {
+        let labels = vec![instrument.clone(), ("signal", name.to_owned())];
+        if let Some(value) = value {
+            self.signal.get_or_create_owned(&labels).set(value);
+        } else {
+            self.signal.remove(&labels);
         }
     }
 

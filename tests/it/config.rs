@@ -1,6 +1,7 @@
 //! Every file in `config/`, and files that must be refused.
 
 use evenkeel::config::{self, Mode, PRODUCTION_PHRASE};
+use evenkeel::inventory::LeastShown;
 
 fn file(name: &str) -> String {
     let path = format!("{}/config/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -71,9 +72,46 @@ fn naughty_files_are_refused_with_a_reason() {
     config::parse(&good, "t.toml").unwrap();
     let table: &[(&str, &str, &[&str])] = &[
         (
+            "fair_price = \"weighted_mid\"",
+            "fair_price = \"last\"",
+            &["signals.fair_price", "\"mid\"", "micro_price"],
+        ),
+        ("alpha = \"off\"", "alpha = \"on\"", &["signals.alpha", "depth_imbalance"]),
+        ("horizon_ms = 1000", "horizon_ms = 0", &["signals.horizon_ms", "100 to 60000"]),
+        ("max_alpha_bps = 2.0", "max_alpha_bps = -1.0", &["signals.max_alpha_bps"]),
+        ("toxicity_widening = 0.5", "toxicity_widening = nan", &["signals.toxicity_widening"]),
+        ("pull_when_toxic = true", "pull_when_toxic = 1", &["signals.pull_when_toxic"]),
+        (
+            "adverse_from_markouts = true",
+            "adverse_from_markout = true",
+            &["did you mean `adverse_from_markouts`"],
+        ),
+        (
             "half_spread_bps = 15",
             "half_spred_bps = 15",
             &["quoting.half_spred_bps", "did you mean `half_spread_bps`"],
+        ),
+        (
+            "source = \"own\" # or",
+            "source = \"usdm:DOGEUSDT\" # or",
+            &["fair.source", "is \"usdm:DOGEUSDT\"", "\"fused\"", "BTCUSDT"],
+        ),
+        ("failback_s = 10", "failback_s = -1", &["fair.failback_s", "0 to 3600"]),
+        ("basis_half_life_s = 300", "basis_half_life_s = 0", &["fair.basis_half_life_s"]),
+        (
+            "slow_volatility = \"garman_klass\"",
+            "slow_volatility = \"yang_zhang\"",
+            &["estimators.slow_volatility", "rogers_satchell"],
+        ),
+        (
+            "slow_volatility = \"garman_klass\"",
+            "slow_volatility = \"none\"",
+            &["estimators.slow_volatility_window_s", "without slow_volatility"],
+        ),
+        (
+            "order_arrival = \"likelihood\"",
+            "order_arrival = \"guess\"",
+            &["estimators.order_arrival", "waiting_times"],
         ),
         (
             "half_spread_bps = 15",
@@ -205,6 +243,24 @@ fn naughty_files_are_refused_with_a_reason() {
         assert!(error.lines().nth(1).unwrap().trim().starts_with("t.toml:"), "{error}");
         assert!(!error.contains("CANARY"), "{error}");
     }
+}
+
+#[test]
+fn what_counts_as_presence_is_checked() {
+    let good = file("binance-testnet.toml");
+    for (from, to, words) in [
+        ("max_half_spread_bps = 10 #", "max_half_spread_bps = 0 #", "presence.max_half_spread_bps"),
+        ("min_quote = 100\n", "min_quote = -1\n", "presence.min_quote"),
+        ("min_quote = 100\n", "min_quote = 100\nmin_base = 1\n", "give one of them"),
+        ("snapshot_interval_ms = 10000", "snapshot_interval_ms = 1", "allowed is 100 to"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let error = refused(&good.replacen(from, to, 1));
+        assert!(error.contains(words) && error.contains("1 problem"), "{to}: {error}");
+    }
+    let by_base = good.replacen("min_quote = 100\n", "min_base = 0.5\n", 1);
+    let settings = config::parse(&by_base, "t.toml").unwrap().settings;
+    assert_eq!(settings.presence.least, LeastShown::Base("0.5".parse().unwrap()));
 }
 
 #[test]

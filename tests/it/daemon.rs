@@ -8,8 +8,10 @@
 mod bad_input;
 mod demo;
 mod faces;
+mod guard;
 mod life;
 mod middleman;
 mod rig;
 mod stops;
+mod watchers;
 mod weather;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use evenkeel::domain::*;
 use evenkeel::engine::*;
-use evenkeel::inventory::HedgeParams;
+use evenkeel::inventory::{HedgeParams, PresenceParams};
 use evenkeel::quoting;
 use evenkeel::risk::Limits;
 
@@ -76,7 +76,10 @@ pub fn params() -> Params {
             warm_up: Span::ZERO,
             use_own_order_filter: true,
         },
+        signals: SignalUse::default(),
         reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_ms(3000) },
+        fair: FairParams::default(),
+        estimators: EstimatorParams::default(),
         hedge: Some(HedgeParams {
             trigger_base: dec("0.003"),
             target_base: dec("0"),
@@ -93,6 +96,7 @@ pub fn params() -> Params {
             reconcile_interval: Span::from_s(3600),
             order_unknown_bound: Span::from_ms(3000),
         },
+        presence: PresenceParams::default(),
         shutdown: ShutdownParams { flatten: true, deadline: Span::from_s(10) },
         latch: None,
     }
@@ -132,8 +136,12 @@ struct Story {
 
 impl Story {
     fn new() -> Story {
+        Story::with(params())
+    }
+
+    fn with(params: Params) -> Story {
         Story {
-            engine: Engine::new(params()),
+            engine: Engine::new(params),
             now_ms: 0,
             sent: BTreeMap::new(),
             trade_id: 0,
@@ -195,11 +203,24 @@ impl Story {
                 up: false,
                 text: "closed".to_owned(),
             }),
+            ["trade", who, px] => {
+                self.trade_id += 1;
+                let own = instrument(which(who));
+                inbox.push(Event::Trade(Trade {
+                    instrument: own.id,
+                    px: own.px(dec(px)).unwrap(),
+                    qty: Qty(1),
+                    aggressor: Side::Buy,
+                    trade_id: self.trade_id,
+                    at,
+                }));
+            }
             ["alive"] => inbox.extend(
                 [0, 1].map(|venue| Event::Alive { venue: VenueId(venue), link: LinkKind::Market }),
             ),
             ["canceled_old"] => inbox.push(Event::Order(self.left_order())),
             ["pause"] => inbox.push(Event::Control(Control::Pause)),
+            ["explain"] => inbox.push(Event::Control(Control::Explain)),
             ["resume"] => inbox.push(Event::Control(Control::Resume)),
             ["kill"] => inbox.push(Event::Control(Control::Kill { flatten: false })),
             ["stop"] => inbox.push(Event::Control(Control::Stop)),
@@ -392,14 +413,16 @@ fn describe_note(note: &Note) -> Option<String> {
         Note::HedgeDone { took_ms, .. } => format!("hedged after {took_ms} ms"),
         Note::HedgeLate { since_ms, .. } => format!("hedge late: {since_ms} ms"),
         Note::GateBlocked { side, reason, .. } => format!("gate: {side} {}", reason.as_str()),
+        Note::Explained { text, .. } => format!("because {}", text.replace("; ", "\n<   ")),
         Note::Halted { text, .. } => format!("halted: {text}"),
         Note::ReconcileDiffers { text, .. } => format!("differs: {text}"),
+        Note::FairSourceChanged { source, .. } => format!("quoted around: {source:?}"),
         Note::Invariant { text } => format!("invariant: {text}"),
         _ => return None,
     })
 }
 
-fn connected(inbox: &mut Vec<Event>) {
+pub fn connected(inbox: &mut Vec<Event>) {
     for id in [0, 1] {
         let venue = VenueId(id);
         inbox.push(Event::Listed(Box::new(instrument(u16::from(id)))));
@@ -415,8 +438,8 @@ fn connected(inbox: &mut Vec<Event>) {
     }
 }
 
-fn replay(story: &str) -> String {
-    let mut play = Story::new();
+fn replay(story: &str, params: Params) -> String {
+    let mut play = Story::with(params);
     let mut written = String::new();
     for line in story.lines().filter(|line| !line.starts_with('<')) {
         writeln!(written, "{line}").unwrap();
@@ -430,9 +453,13 @@ fn replay(story: &str) -> String {
 }
 
 fn check(name: &str) {
+    check_with(name, params());
+}
+
+fn check_with(name: &str, params: Params) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name);
     let story = std::fs::read_to_string(&path).unwrap();
-    let replayed = replay(&story);
+    let replayed = replay(&story, params);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, replayed).unwrap();
         return;
@@ -464,6 +491,11 @@ fn hedges_that_fill_in_part_or_not_at_all() {
 }
 
 #[test]
+fn a_question_is_answered_step_by_step_and_changes_nothing() {
+    check("explain.txt");
+}
+
+#[test]
 fn a_kill_cancels_everything_and_stays_halted() {
     check("kill.txt");
 }
@@ -481,6 +513,44 @@ fn what_an_earlier_run_left_is_cancelled_before_the_first_quote() {
 #[test]
 fn a_holding_far_from_its_target_is_not_traded_away() {
     check("misplaced.txt");
+}
+
+#[test]
+fn a_leader_that_fails_is_left_and_taken_up_again() {
+    let mut params = params();
+    params.fair.from = FairFrom::Leader(InstrumentId(1));
+    params.fair.fusion.warm_up = Span::from_s(1);
+    params.fair.fusion.failback = Span::from_s(2);
+    check_with("leader.txt", params);
+}
+
+/// A venue that prints 10 % off does not move the quotes of the others, and its fused price does
+/// not either.
+#[test]
+fn the_fused_price_leaves_out_a_venue_that_jumps() {
+    let mut params = params();
+    params.fair.from = FairFrom::Fused;
+    params.fair.fusion.warm_up = Span::from_s(1);
+    let mut story = Story::with(params);
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
+    let mut said = Vec::new();
+    for n in 1..30 {
+        said.extend(story.play(&format!(
+            "{}ms book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1",
+            n * 100
+        )));
+    }
+    assert!(said.iter().any(|line| line == "quoted around: Fused"), "{said:?}");
+    let view = |story: &Story| story.engine.status(story.now()).instruments[0].fair.clone();
+    let before = view(&story);
+    let apart = (before.fused.unwrap() / before.own.unwrap() - 1.0) * 1e4;
+    assert!(apart.abs() < 0.1 && before.weight > 0.3, "{before:?}");
+    let jumped = story.play("3000ms book perp 66000.0x1 66000.1x1");
+    assert!(jumped.iter().any(|line| line == "buys: reference_disagrees"), "{jumped:?}");
+    assert!(!jumped.iter().any(|line| line.starts_with("place")), "{jumped:?}");
+    let after = view(&story);
+    assert_eq!((after.fused, after.counts), (None, true), "nothing is left to fuse: {after:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! reason.
 
 mod capital;
+mod flow;
 mod hedging;
 mod ledger;
 mod models;
@@ -91,7 +92,8 @@ pub fn numbers(value: &Value) -> Vec<f64> {
 fn check(case: &Case<'_>) -> Verdict {
     match case.file {
         1..=10 | 25 | 27 => models::check(case),
-        12..=16 | 18 | 29 => signals::check(case),
+        12 | 13 | 16 | 29 => signals::check(case),
+        14 | 15 | 18 => flow::check(case),
         17 | 19 | 20 | 26 => capital::check(case),
         11 | 30 => hedging::check(case),
         21 | 22 => ledger::check(case),

@@ -12,5 +12,6 @@ mod loopback;
 mod market;
 mod matching;
 mod shared;
+mod signals;
 mod tidy;
 mod venue_binance;

@@ -33,7 +33,18 @@ impl Driver {
         for text in self.parts.observers.failures() {
             self.fault(text);
         }
+        self.beat(at);
         self.publish(now, at);
+    }
+
+    /// Feeds the service manager's watchdog and tells it the state.
+    fn beat(&mut self, at: Instant) {
+        let state = self.engine.state();
+        let Some(supervisor) = &mut self.supervisor else { return };
+        supervisor.beat(at, state);
+        if let Some(text) = supervisor.trouble() {
+            self.say(NoteLevel::Warn, "supervisor_deaf", text);
+        }
     }
 
     fn publish(&mut self, now: Ts, at: Instant) {
@@ -100,6 +111,7 @@ impl Driver {
     /// Nothing is left: take the dead-man switches back. Otherwise leave them armed, they may be
     /// the last to cancel.
     pub(super) async fn farewell(&mut self, ending: &Ending) {
+        self.beat(clock::instant());
         match ending {
             Ending::FlatAndClean | Ending::SafetyHaltFlat { .. } => {
                 let now = self.clock.now();

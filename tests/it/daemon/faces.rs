@@ -15,10 +15,13 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
     let mut daemon = home.start();
     daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
     for (command, words) in [
-        ("status", &["QUOTING", "spot", "BTCUSDT", "usdm", "net", "result"][..]),
+        ("status", &["QUOTING", "spot", "BTCUSDT", "usdm", "net", "result", "two_sided"][..]),
         ("orders", &["price", "BTCUSDT"][..]),
         ("positions", &["held", "BTCUSDT"][..]),
-        ("ledger", &["fees", "maker_volume_quote", "result"][..]),
+        (
+            "ledger",
+            &["fees", "maker_volume_quote", "result", "effective_bps", "bybit", "adverse"][..],
+        ),
     ] {
         let (code, text, err) = home.command(&[command]);
         assert_eq!(code, 0, "{command}: {err}");
@@ -30,6 +33,15 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
         assert_eq!(code, 0, "{command}: {err}");
         serde_json::from_str::<Value>(&json).unwrap_or_else(|e| panic!("{command}: {e}\n{json}"));
     }
+    let (_, metrics) = get(home.address().unwrap(), "/metrics").unwrap();
+    for name in [
+        "evenkeel_profit_quote{instrument=\"spot:BTCUSDT\",part=\"spread\"}",
+        "evenkeel_presence_ratio{instrument=\"spot:BTCUSDT\",kind=\"two_sided\"}",
+        "evenkeel_presence_score{instrument=\"spot:BTCUSDT\",programme=\"injective\"}",
+        "evenkeel_markout_fills{instrument=\"spot:BTCUSDT\",side=\"bid\",horizon_ms=\"100\"}",
+    ] {
+        assert!(metrics.contains(name), "no {name}:\n{metrics}");
+    }
     let (_, text, _) = home.command(&["status"]);
     assert!(text.lines().count() <= 25, "status is too long:\n{text}");
     assert_eq!(daemon.stop().0, 0);
@@ -38,12 +50,60 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
 }
 
 #[test]
+fn every_quote_can_be_explained_down_to_its_tick_and_lot() {
+    let venue = Venue::lively(64);
+    let home = Home::new(&venue, same);
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    let (code, json, err) = home.command(&["explain", "--json", "spot:BTCUSDT"]);
+    assert_eq!(code, 0, "{err}");
+    let all: Value = serde_json::from_str(&json).unwrap();
+    let own = &all["instruments"][0];
+    assert_eq!((&own["venue"], &own["symbol"]), (&"spot".into(), &"BTCUSDT".into()), "{json}");
+    let steps = own["steps"].as_array().unwrap();
+    for what in ["fair price", "volatility σ", "inventory from target", "reservation price"] {
+        assert!(steps.iter().any(|step| step["what"] == what), "no {what:?}:\n{json}");
+    }
+    for (side, word) in [("bid", "buy"), ("ask", "sell")] {
+        for (index, wanted) in own[side]["wanted"].as_array().unwrap().iter().enumerate() {
+            for (part, key) in [("price", "price"), ("size", "quantity")] {
+                let of = |step: &&Value| {
+                    step["part"] == part && step["side"] == word && step["level"] == index + 1
+                };
+                let last = steps.iter().rfind(of).unwrap()["value"].as_f64().unwrap();
+                let wanted: f64 = wanted[key].as_str().unwrap().parse().unwrap();
+                assert!((last - wanted).abs() < 1e-9 * wanted, "{side} {part}: {json}");
+            }
+        }
+    }
+    for command in [&["explain"][..], &["status", "--explain"]] {
+        let (code, text, err) = home.command(command);
+        assert_eq!(code, 0, "{err}");
+        for word in ["half spread", "skew", "bid 1 price", "ask 1 size", "working"] {
+            assert!(text.contains(word), "{command:?} does not show {word:?}:\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 160), "too wide:\n{text}");
+    }
+    let (code, _, err) = home.command(&["explain", "ETHUSDT"]);
+    assert!(code == 1 && err.contains("spot:BTCUSDT"), "{err}");
+    assert_eq!(daemon.stop().0, 0);
+}
+
+#[test]
 fn check_shows_settings_and_the_table_of_quotes() {
     let venue = Venue::lively(61);
     let home = Home::new(&venue, same);
     let (code, out, err) = home.command(&["check"]);
     assert_eq!(code, 0, "{err}");
-    for word in ["quoting.max_skew_bps", "inventory_base", "0.02", "sound"] {
+    for word in [
+        "quoting.max_skew_bps",
+        "inventory_base",
+        "half_bps",
+        "skew_bps",
+        "risk_quote",
+        "0.02",
+        "sound",
+    ] {
         assert!(out.contains(word), "no {word:?}:\n{out}");
     }
     assert_eq!(venue.truth().0["requests"], 0, "check without --online asks nobody");

@@ -130,6 +130,7 @@ impl World {
                         | Reason::ExposureLimit
                         | Reason::InsufficientFunds
                         | Reason::OwnOrderInTheWay
+                        | Reason::Toxic
                         | Reason::RejectPause
                         | Reason::Reducing
                         | Reason::Budget

@@ -1,0 +1,116 @@
+//! What cannot be brought about from outside: faults of our own.
+
+use super::*;
+use crate::domain::{Asset, Control, Instrument, InstrumentKind, Px, Qty};
+use crate::inventory::PresenceParams;
+use crate::quoting;
+use crate::risk::Limits;
+
+fn params() -> Params {
+    Params {
+        mission: Mission::Trade,
+        epoch: 1,
+        venues: vec![VenueParams {
+            name: "spot".to_owned(),
+            max_orders_per_s: 20.0,
+            message_reserve_cancel_pct: 30.0,
+            request_timeout: Span::from_s(1),
+        }],
+        instruments: vec![InstrumentParams {
+            venue: VenueId(0),
+            symbol: "BTCUSDT".to_owned(),
+            role: Role::Quote,
+            inventory_target_base: None,
+            limits: Limits {
+                max_order_base: Money::ONE,
+                max_order_quote: Money::ONE_THOUSAND,
+                inventory_limit_base: Money::ONE,
+                max_open_orders: 6,
+                price_collar_bps: 100.0,
+                max_net_exposure_quote: Money::ONE_THOUSAND,
+            },
+        }],
+        quoting: quoting::Params::default(),
+        signals: SignalUse::default(),
+        fair: FairParams::default(),
+        estimators: EstimatorParams::default(),
+        pace: Pace {
+            reprice_threshold_bps: 1.0,
+            reprice_min_interval: Span::ZERO,
+            max_quote_age: Span::from_s(600),
+            post_fill_pause: Span::ZERO,
+        },
+        market: MarketParams {
+            max_book_age: Span::from_s(3),
+            max_spread_bps: 20.0,
+            min_top_quote: 10.0,
+            max_volatility_bps_sqrt_s: 50.0,
+            assumed_volatility_bps_sqrt_s: Some(2.0),
+            order_arrival_per_s: 0.5,
+            order_arrival_decay_per_bps: 0.5,
+            volatility_half_life: Span::from_s(60),
+            warm_up: Span::ZERO,
+            use_own_order_filter: true,
+        },
+        reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_s(3) },
+        hedge: None,
+        risk: RiskParams {
+            loss_limit_quote_session: Money::ONE_HUNDRED,
+            max_fills_per_minute_side: 20,
+            max_rejects_per_10s: 5,
+            max_clock_offset: Span::from_s(1),
+            reconcile_interval: Span::from_s(3600),
+            order_unknown_bound: Span::from_s(3),
+        },
+        presence: PresenceParams::default(),
+        shutdown: ShutdownParams { flatten: true, deadline: Span::from_s(10) },
+        latch: None,
+    }
+}
+
+fn listed() -> Instrument {
+    Instrument {
+        id: InstrumentId(0),
+        venue: VenueId(0),
+        symbol: "BTCUSDT".to_owned(),
+        kind: InstrumentKind::Spot,
+        base: Asset::new("BTC"),
+        quote: Asset::new("USDT"),
+        tick_size: Money::new(1, 2),
+        lot_size: Money::new(1, 5),
+        min_px: Px(1),
+        max_px: Px(100_000_000),
+        min_qty: Qty(1),
+        max_qty: Qty(1_000_000),
+        min_notional: Money::from(5),
+        max_open_orders: 200,
+        trading: true,
+    }
+}
+
+#[test]
+fn a_result_that_does_not_add_up_is_told_once_and_stops_new_risk_until_resumed() {
+    let mut engine = Engine::new(params());
+    engine.state = State::Quoting;
+    engine.desks[0].listed = Some(listed());
+    let told = |engine: &mut Engine, ms: i64, inbox: &[Event]| -> Vec<String> {
+        let mut out = Vec::new();
+        engine.step(Ts::from_ms(ms), inbox, &mut out);
+        let invariant = |action: &Action| match action {
+            Action::Note(Note::Invariant { text }) => Some(text.clone()),
+            _ => None,
+        };
+        out.iter().filter_map(invariant).collect()
+    };
+    assert!(told(&mut engine, 2_000, &[]).is_empty());
+    assert_eq!(engine.state, State::Quoting);
+    engine.desks[0].attribution.funding(Money::ONE);
+    let texts = told(&mut engine, 3_100, &[]);
+    assert!(matches!(&texts[..], [text] if text.contains("BTCUSDT") && text.contains("funding")));
+    assert_eq!(engine.state, State::Reducing);
+    assert!(told(&mut engine, 4_200, &[]).is_empty(), "told once");
+    assert_eq!(engine.state, State::Reducing);
+    engine.desks[0].attribution.funding(-Money::ONE);
+    told(&mut engine, 4_300, &[Event::Control(Control::Resume)]);
+    assert_eq!(engine.state, State::Quoting);
+}
