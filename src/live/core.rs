@@ -103,6 +103,8 @@ pub(super) struct Driver {
     inbox: Vec<Event>,
     /// What the running step was given; what is found here after a panic is what caused it.
     stepping: Vec<Event>,
+    /// Room for what a step decides.
+    actions: Vec<Action>,
     stepped_at: Ts,
     frames: Vec<(usize, Frame)>,
     out: Outbox,
@@ -145,6 +147,7 @@ impl Driver {
             last_poll: now,
             inbox: Vec::new(),
             stepping: Vec::new(),
+            actions: Vec::new(),
             stepped_at: Ts::default(),
             frames: Vec::new(),
             out: Outbox::default(),
@@ -384,34 +387,30 @@ impl Driver {
     }
 
     async fn step(&mut self, now: Ts) {
-        self.stepping = mem::take(&mut self.inbox);
+        mem::swap(&mut self.stepping, &mut self.inbox);
         self.stepped_at = now;
-        let mut actions = Vec::new();
+        let mut actions = mem::take(&mut self.actions);
         self.engine.step(now, &self.stepping, &mut actions);
-        let (cancels, rest): (Vec<_>, Vec<_>) =
-            actions.iter().partition(|action| matches!(action, Action::Cancel { .. }));
-        self.send_cancels(now, &cancels).await;
-        for action in rest {
-            if matches!(action, Action::Note(_)) {
-                continue;
-            }
-            match self.venue_of(action) {
-                Some(venue) => {
-                    self.with_protocol(venue, |protocol, out| protocol.encode(now, action, out));
-                    self.dispatch(now).await;
-                }
-                None => self.fault(format!("an action has no venue: {action:?}")),
-            }
-        }
+        let mut wire: Vec<&Action> =
+            actions.iter().filter(|action| !matches!(action, Action::Note(_))).collect();
+        // Cancels of one instrument side by side, so that they can share requests.
+        wire.sort_by_key(|action| match action {
+            Action::Cancel { instrument, .. } => (false, *instrument),
+            _ => (true, InstrumentId(0)),
+        });
+        self.send_all(now, &wire).await;
         self.seq += 1;
         self.parts.metrics.steps.inc();
-        let inbox = mem::take(&mut self.stepping);
-        self.records.push(Record { seq: self.seq, now, inbox, actions });
+        // Copied out after the wire was served; the rooms are kept for the next step.
+        let inbox = self.stepping.drain(..).collect();
+        let told = actions.drain(..).collect();
+        self.actions = actions;
+        self.records.push(Record { seq: self.seq, now, inbox, actions: told });
     }
 
-    /// Cancels of one venue may share a request; each request is written before the next is made.
-    async fn send_cancels(&mut self, now: Ts, cancels: &[&Action]) {
-        let mut rest = cancels;
+    /// Actions of one venue may share a request; each request is written before the next is made.
+    async fn send_all(&mut self, now: Ts, actions: &[&Action]) {
+        let mut rest = actions;
         while let Some(first) = rest.first() {
             let venue = self.venue_of(first);
             let same = rest.iter().take_while(|action| self.venue_of(action) == venue).count();
@@ -422,7 +421,7 @@ impl Driver {
             };
             let mut taken = 0;
             self.with_protocol(venue, |protocol, out| {
-                taken = protocol.encode_cancels(now, &rest[..same], out);
+                taken = protocol.encode_many(now, &rest[..same], out);
             });
             self.dispatch(now).await;
             rest = &rest[taken.max(1)..];
@@ -457,7 +456,7 @@ impl Driver {
             Frame::Http(request) => request.urgency,
             Frame::Connect { .. } | Frame::Close { .. } | Frame::Text { .. } => Urgency::Order,
         });
-        for (venue, frame) in frames {
+        for (venue, frame) in frames.drain(..) {
             match frame {
                 Frame::Http(request) => {
                     let trades = request.urgency != Urgency::Background;
@@ -489,6 +488,8 @@ impl Driver {
                 }
             }
         }
+        frames.append(&mut self.frames);
+        self.frames = frames;
     }
 
     fn link(&mut self, venue: usize, kind: LinkKind) -> &mut (LinkKind, Link, LinkMetrics) {

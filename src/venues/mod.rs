@@ -155,10 +155,10 @@ pub trait Protocol: Send {
     fn on_reply(&mut self, tag: Tag, now: Ts, reply: Reply, out: &mut Outbox);
     /// Turn a decision into bytes.
     fn encode(&mut self, now: Ts, action: &Action, out: &mut Outbox);
-    /// Turn the first of these cancels into bytes, with as many of the next as the venue takes in
-    /// the same request; how many that were, at least one where there is one.
-    fn encode_cancels(&mut self, now: Ts, cancels: &[&Action], out: &mut Outbox) -> usize {
-        let Some(first) = cancels.first() else { return 0 };
+    /// Turn the first of these decisions into bytes, with as many of the next as the venue takes
+    /// in the same request; how many that were, at least one where there is one.
+    fn encode_many(&mut self, now: Ts, actions: &[&Action], out: &mut Outbox) -> usize {
+        let Some(first) = actions.first() else { return 0 };
         self.encode(now, first, out);
         1
     }

@@ -1,5 +1,7 @@
 //! Decisions to requests: endpoints, parameters, and what may not leave at all.
 
+use std::fmt;
+
 use super::sign::Query;
 use super::{Ask, Known, Product, Session};
 use crate::domain::{
@@ -28,6 +30,7 @@ pub(super) enum Call {
     Fees,
     Mode,
     Place,
+    PlaceMany,
     Amend,
     Cancel,
     CancelMany,
@@ -64,6 +67,7 @@ impl Call {
             Call::Amend => ("PUT /api/v3/order/amend/keepPriority", "PUT /fapi/v1/order"),
             Call::Cancel => ("DELETE /api/v3/order", "DELETE /fapi/v1/order"),
             // Spot has no batches; nothing asks it there.
+            Call::PlaceMany => ("POST /fapi/v1/batchOrders", "POST /fapi/v1/batchOrders"),
             Call::CancelMany => ("DELETE /fapi/v1/batchOrders", "DELETE /fapi/v1/batchOrders"),
             Call::Query => ("GET /api/v3/order", "GET /fapi/v1/order"),
             Call::OpenOrders => ("GET /api/v3/openOrders", "GET /fapi/v1/openOrders"),
@@ -104,6 +108,7 @@ impl Call {
             Call::Fees
             | Call::Mode
             | Call::Place
+            | Call::PlaceMany
             | Call::Amend
             | Call::Cancel
             | Call::CancelMany
@@ -119,7 +124,9 @@ impl Call {
     pub(super) fn urgency(self) -> Urgency {
         match self {
             Call::Cancel | Call::CancelMany => Urgency::Cancel,
-            Call::Place | Call::Amend | Call::Query | Call::DeadMan => Urgency::Order,
+            Call::Place | Call::PlaceMany | Call::Amend | Call::Query | Call::DeadMan => {
+                Urgency::Order
+            }
             _ => Urgency::Background,
         }
     }
@@ -173,7 +180,7 @@ impl Session {
         }
     }
 
-    fn may_place(&self, slot: usize, now: Ts, order: &NewOrder) -> Result<(), Held> {
+    pub(super) fn may_place(&self, slot: usize, now: Ts, order: &NewOrder) -> Result<(), Held> {
         self.may_send(now)?;
         if now < self.orders_blocked_until {
             return Err((RejectClass::Throttled, "order count limit reached".to_owned()));
@@ -201,34 +208,47 @@ impl Session {
     }
 
     fn place_query(&self, slot: usize, order: &NewOrder) -> Result<Query, Held> {
+        let mut query = Query::new();
+        self.place_parameters(slot, order, &mut |name, value| query.push(name, value))?;
+        Ok(query)
+    }
+
+    /// Hands out the parameters of a new order, alone or in a batch, one by one.
+    pub(super) fn place_parameters(
+        &self,
+        slot: usize,
+        order: &NewOrder,
+        put: &mut dyn FnMut(&'static str, &dyn fmt::Display),
+    ) -> Result<(), Held> {
         let market = &self.markets[slot];
         let listing = market.listing.as_ref().ok_or_else(|| {
             (RejectClass::Unavailable, format!("{} is not listed", market.symbol))
         })?;
-        let query = Query::new().with("symbol", &market.symbol).with("side", side(order.side));
-        let query = match (self.params.product, order.kind) {
-            (Product::Spot, OrderKind::PostOnly) => query.with("type", "LIMIT_MAKER"),
-            (Product::Spot | Product::UsdM, OrderKind::ImmediateOrCancel) => {
-                query.with("type", "LIMIT").with("timeInForce", "IOC")
-            }
-            (Product::UsdM, OrderKind::PostOnly) => {
-                query.with("type", "LIMIT").with("timeInForce", "GTX")
-            }
+        let product = self.params.product;
+        put("symbol", &market.symbol);
+        put("side", &side(order.side));
+        let (kind, life) = match (product, order.kind) {
+            (Product::Spot, OrderKind::PostOnly) => ("LIMIT_MAKER", None),
+            (Product::UsdM, OrderKind::PostOnly) => ("LIMIT", Some("GTX")),
+            (Product::Spot | Product::UsdM, OrderKind::ImmediateOrCancel) => ("LIMIT", Some("IOC")),
         };
-        let query = query
-            .with("quantity", listing.instrument.quantity(order.qty))
-            .with("price", listing.instrument.price(order.px));
-        let query = match self.params.product {
-            Product::UsdM if order.reduce_only => query.with("reduceOnly", "true"),
-            Product::Spot | Product::UsdM => query,
-        };
+        put("type", &kind);
+        if let Some(life) = life {
+            put("timeInForce", &life);
+        }
+        put("quantity", &listing.instrument.quantity(order.qty));
+        put("price", &listing.instrument.price(order.px));
+        if product == Product::UsdM && order.reduce_only {
+            put("reduceOnly", &"true");
+        }
+        put("newClientOrderId", &self.params.prefix.encode(order.id));
         // FULL lists the fills, RESULT the final state of an order that ends at once.
-        let detail = match self.params.product {
+        let detail = match product {
             Product::Spot => "FULL",
             Product::UsdM => "RESULT",
         };
-        let name = self.params.prefix.encode(order.id);
-        Ok(query.with("newClientOrderId", name).with("newOrderRespType", detail))
+        put("newOrderRespType", &detail);
+        Ok(())
     }
 
     fn amend(&mut self, now: Ts, amend: &Amend, out: &mut Outbox) {

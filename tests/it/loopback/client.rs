@@ -106,12 +106,8 @@ impl Client {
         self.steps += 1;
         self.idle_steps += u64::from(inbox.is_empty());
         watch(&self.engine, &actions);
-        let mut joined = 0;
-        for (place, action) in actions.iter().enumerate() {
-            if joined > 0 {
-                joined -= 1;
-                continue;
-            }
+        let mut wire: Vec<(VenueId, &Action)> = Vec::new();
+        for action in &actions {
             let venue = match action {
                 Action::Place(order) => self.venues[order.instrument.index()],
                 Action::Amend(amend) => self.venues[amend.instrument.index()],
@@ -121,15 +117,17 @@ impl Client {
                 Action::Reconcile { venue } => *venue,
                 Action::Note(_) => continue,
             };
-            let cancel = |action: &&Action| match action {
-                Action::Cancel { instrument, .. } => self.venues[instrument.index()] == venue,
-                _ => false,
-            };
-            let cancels: Vec<_> = actions[place..].iter().take_while(cancel).collect();
-            self.feed(venue.index(), |protocol, out| match cancels.len() {
-                0 => protocol.encode(now, action, out),
-                _ => joined = protocol.encode_cancels(now, &cancels, out) - 1,
+            wire.push((venue, action));
+        }
+        let mut rest = &wire[..];
+        while let Some(&(venue, _)) = rest.first() {
+            let same = rest.iter().take_while(|(other, _)| *other == venue);
+            let same: Vec<_> = same.map(|(_, action)| *action).collect();
+            let mut taken = 0;
+            self.feed(venue.index(), |protocol, out| {
+                taken = protocol.encode_many(now, &same, out);
             });
+            rest = &rest[taken..];
         }
     }
 }

@@ -18,7 +18,7 @@ fn encode(rig: &mut Rig, cancels: &[Action]) -> Vec<usize> {
     let mut taken = Vec::new();
     while !rest.is_empty() {
         let mut count = 0;
-        let events = rig.act(|p, now, out| count = p.encode_cancels(now, &rest, out));
+        let events = rig.act(|p, now, out| count = p.encode_many(now, &rest, out));
         assert_eq!(events, []);
         taken.push(count);
         rest.drain(..count);
