@@ -33,7 +33,7 @@ use super::supervisor::Supervisor;
 use crate::domain::{Action, Control, Event, InstrumentId, LinkKind, NoteLevel, Ts, VenueId};
 use crate::engine::{Ending, Engine};
 use crate::journal::Record;
-use crate::venues::{Frame, NoReply, Outbox, Protocol, Urgency};
+use crate::venues::{Frame, NoReply, Outbox, Protocol, Urgency, wire_order};
 
 /// Frames taken from one websocket in one batch at most; the rest comes with the next.
 const FRAMES: usize = 4096;
@@ -48,6 +48,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const LEAST_FAREWELL: Duration = Duration::from_millis(250);
 
 mod chores;
+mod reaction;
 
 /// One venue: its protocol and its websockets.
 struct Venue {
@@ -114,6 +115,9 @@ pub(super) struct Driver {
     order_sent: bool,
     http_sent: bool,
     latency: Histogram<u64>,
+    reactions: reaction::Reactions,
+    /// When what this turn works on was found ready.
+    heard_at: Instant,
 }
 
 impl Driver {
@@ -137,6 +141,8 @@ impl Driver {
             signals: if parts.signals { Some(Signals::listen()?) } else { None },
             supervisor: parts.signals.then(|| Supervisor::new(now)),
             stopping: Stopping::new(parts.shutdown_deadline),
+            reactions: reaction::Reactions::new(parts.metrics.reactions.clone()),
+            heard_at: now,
             parts,
             engine,
             venues,
@@ -183,6 +189,7 @@ impl Driver {
 
     async fn wait_and_turn(&mut self) {
         let batch = poll_fn(|cx| self.poll_inputs(cx)).await;
+        self.heard_at = batch.at;
         self.turn(batch.now).await;
         if mem::take(&mut self.http_sent) {
             self.launch(batch.now).await;
@@ -393,12 +400,9 @@ impl Driver {
         self.engine.step(now, &self.stepping, &mut actions);
         let mut wire: Vec<&Action> =
             actions.iter().filter(|action| !matches!(action, Action::Note(_))).collect();
-        // Cancels of one instrument side by side, so that they can share requests.
-        wire.sort_by_key(|action| match action {
-            Action::Cancel { instrument, .. } => (false, *instrument),
-            _ => (true, InstrumentId(0)),
-        });
+        wire.sort_by_key(|action| wire_order(action));
         self.send_all(now, &wire).await;
+        self.reactions.on_step(self.heard_at, clock::instant(), &actions);
         self.seq += 1;
         self.parts.metrics.steps.inc();
         // Copied out after the wire was served; the rooms are kept for the next step.

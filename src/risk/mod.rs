@@ -5,7 +5,9 @@
 
 mod breaker;
 mod budget;
+pub mod capital;
 mod gate;
+pub mod normal;
 
 pub use breaker::{Breaker, Trip};
 pub use budget::{Budget, Lane};

@@ -8,7 +8,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use crate::domain::{Action, Event, LinkKind, Span, Ts};
+use crate::domain::{Action, Event, InstrumentId, LinkKind, Span, Ts};
 
 pub mod binance;
 
@@ -134,6 +134,16 @@ pub struct Outbox {
     pub events: Vec<Event>,
     /// For the wire, in order.
     pub frames: Vec<Frame>,
+}
+
+/// In which order the decisions of one step leave: cancels first, those of one instrument side by
+/// side, so that they can share requests; the rest as it was decided.
+#[must_use]
+pub fn wire_order(action: &Action) -> (bool, InstrumentId) {
+    match action {
+        Action::Cancel { instrument, .. } => (false, *instrument),
+        _ => (true, InstrumentId(0)),
+    }
 }
 
 /// One venue's session, bytes in and bytes out. Synchronous, deterministic, without IO.

@@ -148,7 +148,7 @@ impl Market {
         let now = Ts::from_ms(1_700_000_000_000);
         let mut market = Market { engine, now, trades: 0, said: Vec::new() };
         let mut inbox = Vec::new();
-        connected(&mut inbox);
+        connected(2, &mut inbox);
         for venue in [VenueId(0), VenueId(1)] {
             let free = |asset: &str| Balance {
                 asset: Asset::new(asset),
