@@ -15,6 +15,8 @@
 //! two measured frames both clients get the same synthetic bookTickers at the standing prices, one
 //! every [`PAUSE`], which cause no order of either.
 //!
+//! Last, a kill with a hundred orders open: from the command to the last cancel arriving.
+//!
 //! `cargo bench --bench wire [-- --quick]`
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a measurement, not the daemon")]
@@ -29,9 +31,10 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use evenkeel::domain::{Control, Money, Span, State, VenueId};
-use evenkeel::engine::Engine;
+use evenkeel::engine::{self, Engine};
 use evenkeel::journal;
 use evenkeel::live::{Handle, Live, Params};
+use evenkeel::quoting::{LevelParams, Size};
 use futures_util::StreamExt;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -49,6 +52,8 @@ const CHATTER: u64 = 6;
 /// The quantity at the bid of a frame that counts, and of one that does not.
 const MEASURED: &str = r#""B":"3.12100000""#;
 const BACKGROUND: &str = r#""B":"3.12200000""#;
+/// Orders of a side that a kill finds.
+const LADDER: usize = 50;
 /// Frames before the first that counts.
 const WARM_UP: usize = 100;
 
@@ -71,7 +76,11 @@ fn floor_client(ws: &str, order: &str) {
 
 /// The daemon as `evenkeel run --config config/demo.toml` puts it together, at these venues, free
 /// to change its quotes with every frame. Journals to `dir`.
-fn evenkeel_client(dir: &std::path::Path, venue: &Venue) -> Handle {
+fn evenkeel_client(
+    dir: &std::path::Path,
+    venue: &Venue,
+    adjust: fn(&mut engine::Params),
+) -> Handle {
     let text = include_str!("../config/demo.toml");
     let mut settings = evenkeel::config::parse(text, "config/demo.toml").unwrap().settings;
     for (own, listen) in settings.venues.iter_mut().zip([&venue.spot, &venue.usdm]) {
@@ -91,9 +100,12 @@ fn evenkeel_client(dir: &std::path::Path, venue: &Venue) -> Handle {
     for own in &mut params.venues {
         own.max_orders_per_s = 1e6;
     }
+    adjust(&mut params);
     let names = settings.venues.iter().map(|venue| venue.name.clone()).collect();
     let mut live = Params::new(vec![VenueId(0), VenueId(1)], names);
     live.shutdown_deadline = Duration::from_millis(50);
+    // A whole ladder of the kill leaves at once.
+    live.http.orders = 2 * LADDER;
     live.journal = Some((journal::Params::new(dir), journal::Header::new(epoch, "bench")));
     let protocols = settings.protocols(&secrets);
     let notes = Box::new(|_, _: &_| {});
@@ -272,12 +284,55 @@ fn wait_for_quotes(handle: &Handle) {
     std::thread::sleep(Duration::from_millis(100));
 }
 
+/// Two sides of [`LADDER`] small orders.
+fn hundred_orders(params: &mut engine::Params) {
+    let level = |n: usize| LevelParams { offset_bps: n as f64 * 0.5, size: Size::Base(0.0002) };
+    params.quoting.levels = (0..LADDER).map(level).collect();
+    params.instruments[0].limits.max_open_orders = 4 * LADDER as u32;
+}
+
+/// Kills and resumes: milliseconds from the command to the last of a hundred cancels.
+fn kill(dir: &std::path::Path, samples: usize) {
+    let (venue, arrivals, sockets) = Venue::open();
+    let handle = evenkeel_client(&dir.join("kill"), &venue, hundred_orders);
+    let mut socket = sockets.recv_timeout(PATIENCE).unwrap();
+    let mut update = 0;
+    let mut taken = Vec::new();
+    for _ in 0..samples {
+        let mut open = 0;
+        let started = Instant::now();
+        while open < 2 * LADDER {
+            assert!(started.elapsed() < PATIENCE, "only {open} orders");
+            update += 1;
+            let frame = Kind::Show.frame(update, venue.mid);
+            socket.send(Message::text(frame)).unwrap();
+            while let Ok(arrival) = arrivals.recv_timeout(Duration::from_millis(20)) {
+                open += usize::from(arrival.method == "POST");
+            }
+        }
+        let sent = Instant::now();
+        handle.send(Control::Kill { flatten: false }).unwrap();
+        let mut last = sent;
+        for _ in 0..2 * LADDER {
+            last = arrivals.recv_timeout(PATIENCE).expect("every order is cancelled").at;
+        }
+        taken.push(u64::try_from(last.duration_since(sent).as_nanos()).unwrap());
+        std::thread::sleep(Duration::from_millis(100));
+        while arrivals.try_recv().is_ok() {}
+        handle.send(Control::Resume).unwrap();
+    }
+    handle.send(Control::Stop).unwrap();
+    let Quantiles { p50, p99 } = quantiles(taken);
+    println!("kill with 100 orders, {samples} times, milliseconds");
+    println!("{:<28} {:>9.2} {:>9.2}", "command to last cancel", p50 / 1e3, p99 / 1e3);
+}
+
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let samples = if quick { 400 } else { 2500 };
     let dir = std::env::temp_dir().join(format!("evenkeel-wire-{}", std::process::id()));
     let (venue, arrivals, sockets) = Venue::open();
-    let handle = evenkeel_client(&dir, &venue);
+    let handle = evenkeel_client(&dir, &venue, |_| {});
     let our_socket = sockets.recv_timeout(PATIENCE).unwrap();
     wait_for_quotes(&handle);
     let (ws, order) = (
@@ -300,6 +355,7 @@ fn main() {
         let (p50, p99) = (inside.tick_to_wire_p50_us, inside.tick_to_wire_p99_us);
         println!("{:<28} {p50:>9.1} {p99:>9.1}", "inside: seen to all written");
     }
+    kill(&dir, if quick { 20 } else { 100 });
     // The journal may still be finishing; a left-over directory in the temporary folder is harmless.
     drop(std::fs::remove_dir_all(&dir).err());
 }

@@ -406,8 +406,10 @@ impl Driver {
         self.seq += 1;
         self.parts.metrics.steps.inc();
         // Copied out after the wire was served; the rooms are kept for the next step.
-        let inbox = self.stepping.drain(..).collect();
-        let told = actions.drain(..).collect();
+        let mut inbox = Vec::with_capacity(self.stepping.len());
+        inbox.append(&mut self.stepping);
+        let mut told = Vec::with_capacity(actions.len());
+        told.append(&mut actions);
         self.actions = actions;
         self.records.push(Record { seq: self.seq, now, inbox, actions: told });
     }
