@@ -239,10 +239,10 @@ impl Engine {
         }
         // What became of our orders first: a fill is then valued at the mid that it met, not at the
         // one that the same trade left behind.
-        let (market, ours): (Vec<&Event>, Vec<&Event>) =
-            inbox.iter().partition(|event| event.is_market_data());
-        for event in ours.into_iter().chain(market) {
-            self.apply(event, out);
+        for market in [false, true] {
+            for event in inbox.iter().filter(|event| event.is_market_data() == market) {
+                self.apply(event, out);
+            }
         }
         self.check_identity(out);
         self.reckon_capital(out);

@@ -28,6 +28,11 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use super::{clock, reach};
 
+/// What one read of a websocket asks for. tungstenite clears as much before every attempt, ready or
+/// not, and its own 128 KiB for each link at every turn would cost more than the decision; a longer
+/// frame takes more reads.
+const READ_BYTES: usize = 8 * 1024;
+
 /// Bounds of every websocket.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -362,6 +367,7 @@ async fn shake_hands(
         .map_err(|e| format!("cannot connect to {host}:{port}: {e}"))?;
     tcp.set_nodelay(true).map_err(|e| format!("cannot set TCP_NODELAY: {e}"))?;
     let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(limits.max_unsent_bytes)
         .max_message_size(Some(limits.max_message_bytes))

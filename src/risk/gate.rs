@@ -96,13 +96,18 @@ pub fn approve(
     }
 
     let (room, tightest) = room(&order, limits, standing);
-    let clipped = instrument.lots_within(room).min(instrument.max_qty).min(order.qty);
+    let wanted = order.qty.min(instrument.max_qty);
+    let clipped = if room >= instrument.quantity(wanted) {
+        wanted
+    } else {
+        instrument.lots_within(room).min(wanted)
+    };
     if clipped <= Qty::ZERO {
         return Err(tightest);
     }
     let exempt = order.reduce_only && instrument.kind != InstrumentKind::Spot;
-    let least = if exempt { instrument.min_qty } else { instrument.least_qty(order.px) };
-    if clipped < least {
+    let dust = !exempt && instrument.notional(order.px, clipped) < instrument.min_notional;
+    if clipped < instrument.min_qty || dust {
         return Err(if clipped < order.qty { tightest } else { Reason::BelowMinimum });
     }
     order.qty = clipped;
@@ -135,7 +140,18 @@ fn room(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> (Money, R
     let instrument = standing.instrument;
     let sign = Money::from(order.side.sign());
     let price = instrument.price(order.px);
-    let per_price = |amount: Money| if price > Money::ZERO { amount / price } else { Money::ZERO };
+    // Dividing is dear; an amount that pays for the whole order and for what comes before it
+    // limits nothing.
+    let whole = instrument.quantity(order.qty);
+    let per_price = |amount: Money, before: Money| {
+        if price <= Money::ZERO {
+            Money::ZERO
+        } else if amount >= price * (whole + before) {
+            whole + before
+        } else {
+            amount / price
+        }
+    };
 
     let mut room = (limits.max_order_base, Reason::ExposureLimit);
     let mut narrow = |amount: Money, reason: Reason| {
@@ -143,9 +159,9 @@ fn room(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> (Money, R
             room = (amount, reason);
         }
     };
-    narrow(per_price(limits.max_order_quote), Reason::ExposureLimit);
+    narrow(per_price(limits.max_order_quote, Money::ZERO), Reason::ExposureLimit);
     if let Some(free) = standing.free {
-        let payable = if order.side == Side::Buy { per_price(free) } else { free };
+        let payable = if order.side == Side::Buy { per_price(free, Money::ZERO) } else { free };
         narrow(payable, Reason::InsufficientFunds);
     }
 
@@ -167,7 +183,7 @@ fn room(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> (Money, R
         narrow(limits.inventory_limit_base - position, Reason::InventoryLimit);
         let others = if counts { standing.exposure_orders_base } else { Money::ZERO };
         let worst = exposure + others;
-        narrow(per_price(limits.max_net_exposure_quote) - worst, Reason::ExposureLimit);
+        narrow(per_price(limits.max_net_exposure_quote, worst) - worst, Reason::ExposureLimit);
     } else if order.purpose == Purpose::Hedge {
         let position = sign * standing.position_base + standing.same_side_base;
         narrow(limits.inventory_limit_base - position, Reason::InventoryLimit);

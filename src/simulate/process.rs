@@ -9,7 +9,7 @@ use crate::config::{Secrets, Settings};
 use crate::domain::{Action, Event, HaltCause, Ts, VenueId};
 use crate::engine::Engine;
 use crate::journal::Record;
-use crate::venues::{Frame, Outbox, Protocol, Urgency};
+use crate::venues::{Frame, Outbox, Protocol, Urgency, wire_order};
 
 /// Rounds of step and dispatch in one turn at most, as in `live::core`.
 const ROUNDS: usize = 8;
@@ -149,9 +149,8 @@ impl Process {
         self.events += inbox.len() as u64;
         self.idle_steps += u64::from(inbox.is_empty());
         watch(&self.engine, &actions);
-        let is_cancel = |action: &&Action| matches!(action, Action::Cancel { .. });
-        let (cancels, rest): (Vec<_>, Vec<_>) = actions.iter().partition(is_cancel);
-        for action in cancels.into_iter().chain(rest) {
+        let mut wire: Vec<(VenueId, &Action)> = Vec::new();
+        for action in &actions {
             let venue = match action {
                 Action::Place(order) => self.venues[order.instrument.index()],
                 Action::Amend(amend) => self.venues[amend.instrument.index()],
@@ -161,8 +160,19 @@ impl Process {
                 Action::Reconcile { venue } => *venue,
                 Action::Note(_) => continue,
             };
-            self.feed(venue.index(), |protocol, out| protocol.encode(now, action, out));
+            wire.push((venue, action));
+        }
+        wire.sort_by_key(|(_, action)| wire_order(action));
+        let mut rest = &wire[..];
+        while let Some(&(venue, _)) = rest.first() {
+            let same = rest.iter().take_while(|(other, _)| *other == venue);
+            let same: Vec<&Action> = same.map(|(_, action)| *action).collect();
+            let mut taken = 0;
+            self.feed(venue.index(), |protocol, out| {
+                taken = protocol.encode_many(now, &same, out);
+            });
             self.dispatch(leaving);
+            rest = &rest[taken..];
         }
         let record = Record { seq: self.steps, now, inbox, actions };
         self.replay(&record);

@@ -138,6 +138,16 @@ pub struct Outbox {
     pub frames: Vec<Frame>,
 }
 
+/// In which order the decisions of one step leave: cancels first, those of one instrument side by
+/// side, so that they can share requests; the rest as it was decided.
+#[must_use]
+pub fn wire_order(action: &Action) -> (bool, InstrumentId) {
+    match action {
+        Action::Cancel { instrument, .. } => (false, *instrument),
+        _ => (true, InstrumentId(0)),
+    }
+}
+
 /// One venue's session, bytes in and bytes out. Synchronous, deterministic, without IO.
 ///
 /// Nothing here fails: what cannot be read becomes [`Event::Garbled`] and invalidates whatever it
@@ -165,6 +175,13 @@ pub trait Protocol: Send {
     fn on_reply(&mut self, tag: Tag, now: Ts, reply: Reply, out: &mut Outbox);
     /// Turn a decision into bytes.
     fn encode(&mut self, now: Ts, action: &Action, out: &mut Outbox);
+    /// Turn the first of these decisions into bytes, with as many of the next as the venue takes
+    /// in the same request; how many that were, at least one where there is one.
+    fn encode_many(&mut self, now: Ts, actions: &[&Action], out: &mut Outbox) -> usize {
+        let Some(first) = actions.first() else { return 0 };
+        self.encode(now, first, out);
+        1
+    }
     /// The instant given by `next_timeout` has come.
     fn on_timeout(&mut self, now: Ts, out: &mut Outbox);
     /// When to call `on_timeout`.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod bad_weather;
+mod batches;
 mod market_data;
 mod recordings;
 mod replies;

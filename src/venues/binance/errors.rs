@@ -117,7 +117,8 @@ fn banned_until(msg: &str) -> Option<i64> {
     digits[..end].parse().ok()
 }
 
-fn judge(product: Product, status: u16, error: &ApiError) -> Fate<'static> {
+/// What an error that the venue words means.
+pub(super) fn judge(product: Product, status: u16, error: &ApiError) -> Fate<'static> {
     let code = error.code.unwrap_or(0);
     let text = words(status, code, &error.msg);
     let refused = |class| Fate::Refused(Refusal { class, code, text: text.clone(), block: None });

@@ -1,16 +1,18 @@
 //! Binance Spot and USD-M futures: one session type, a [`Product`] value where they differ.
 //!
 //! Reading order: `wire` (the exchange's words), `decode` (to ours), `feed` (books that are
-//! proven), `account` (orders, fills, balances), `reconcile` (the whole account), `encode` and
-//! `sign` (requests), `errors` (what a refusal means), `listing` and `clock`.
+//! proven), `account` (orders, fills, balances), `reconcile` (the whole account), `encode`, `batch`
+//! and `sign` (requests), `errors` (what a refusal means), `limits`, `listing` and `clock`.
 
 mod account;
+mod batch;
 mod calendar;
 mod clock;
 mod decode;
 mod encode;
 mod errors;
 mod feed;
+mod limits;
 mod listing;
 mod permissions;
 mod reconcile;
@@ -30,7 +32,7 @@ use calendar::Calendar;
 use clock::Clock;
 use decode::Listing;
 use encode::{Call, Security};
-use errors::{Block, Fate};
+use errors::Fate;
 use feed::Book;
 use reconcile::{Part, Round};
 
@@ -177,20 +179,49 @@ fn link_index(kind: LinkKind) -> usize {
 #[derive(Clone, Copy, Debug)]
 enum Ask {
     Time,
-    Info { slot: usize },
-    Depth { slot: usize },
-    Fees { slot: usize },
+    Info {
+        slot: usize,
+    },
+    Depth {
+        slot: usize,
+    },
+    Fees {
+        slot: usize,
+    },
     Mode,
     Permissions,
     ListenKey,
     KeepAlive,
-    DeadMan { slot: usize, until: Ts },
+    DeadMan {
+        slot: usize,
+        until: Ts,
+    },
     Farewell,
-    Part { round: u64, part: Part },
-    Place { id: OrderId, slot: usize },
-    Amend { id: OrderId, slot: usize },
-    Cancel { id: OrderId, slot: usize },
-    Query { id: OrderId, slot: usize },
+    Part {
+        round: u64,
+        part: Part,
+    },
+    Place {
+        id: OrderId,
+        slot: usize,
+    },
+    Amend {
+        id: OrderId,
+        slot: usize,
+    },
+    Cancel {
+        id: OrderId,
+        slot: usize,
+    },
+    Query {
+        id: OrderId,
+        slot: usize,
+    },
+    /// The orders are in [`Session::batches`].
+    Many {
+        what: OrderAsk,
+        slot: usize,
+    },
 }
 
 /// What to do at an instant; each at most once in the calendar.
@@ -231,6 +262,8 @@ struct Session {
     links: [Link; 3],
     timers: Calendar,
     asks: BTreeMap<Tag, Ask>,
+    /// The orders that one request places or cancels, in its order.
+    batches: BTreeMap<Tag, Vec<OrderId>>,
     last_tag: u64,
     started: Ts,
     finished: bool,
@@ -295,6 +328,7 @@ impl Session {
             links: Default::default(),
             timers: Calendar::default(),
             asks: BTreeMap::new(),
+            batches: BTreeMap::new(),
             last_tag: 0,
             started: Ts::default(),
             finished: false,
@@ -440,68 +474,6 @@ impl Session {
         tag
     }
 
-    /// What every reply tells beside its answer: limits used, bans, a wrong clock, a wrong key.
-    fn side_effects(
-        &mut self,
-        ask: Ask,
-        reply: &Reply,
-        fate: &Fate<'_>,
-        now: Ts,
-        out: &mut Outbox,
-    ) {
-        let before = self.usage;
-        if let Ok(http) = &reply.outcome {
-            self.usage.weight_used = http.used_weight_1m.unwrap_or(self.usage.weight_used);
-            self.usage.orders_used = http.order_count_10s.unwrap_or(self.usage.orders_used);
-        }
-        if let Fate::Refused(refusal) = fate {
-            match refusal.block {
-                Some(Block::All(span)) => {
-                    self.usage.blocked_until = self.usage.blocked_until.max(now + span);
-                }
-                Some(Block::Until(venue_ms)) => {
-                    let until = Ts::from_ms(venue_ms) - self.clock.offset().unwrap_or_default();
-                    self.usage.blocked_until = self.usage.blocked_until.max(until);
-                }
-                Some(Block::Orders(span)) => {
-                    self.orders_blocked_until = now + span;
-                    self.usage.orders_used = self.usage.orders_used.max(self.usage.orders_limit);
-                }
-                None => {}
-            }
-            match refusal.class {
-                RejectClass::Auth if refusal.code == -4061 => self.fail_hedge_mode(out),
-                RejectClass::Auth => {
-                    let text = format!("{} refused: {}", self.params.name, refusal.text);
-                    self.fail(RejectClass::Auth, text, out);
-                }
-                RejectClass::Clock => self.measure_clock(now, out),
-                RejectClass::Filter if matches!(ask, Ask::Place { .. } | Ask::Amend { .. }) => {
-                    self.refresh_info(now, out);
-                }
-                _ => {}
-            }
-        }
-        if self.usage != before {
-            self.tell_budget(out);
-            // The venue counts in windows of wall-clock time and says nothing when one ends.
-            let order_window = self.window_end(now, 10_000).max(self.orders_blocked_until);
-            self.timers.insert(Timer::OrderWindow, order_window);
-            self.timers.insert(Timer::WeightWindow, self.window_end(now, 60_000));
-        }
-    }
-
-    fn tell_budget(&self, out: &mut Outbox) {
-        let (venue, usage) = (self.params.venue, self.usage);
-        out.events.push(Event::Budget { venue, usage });
-    }
-
-    /// When the venue's running window of that many milliseconds ends, on our clock.
-    fn window_end(&self, now: Ts, window_ms: i64) -> Ts {
-        let left = window_ms - self.venue_ms(now).rem_euclid(window_ms);
-        now + Span::from_ms(left)
-    }
-
     fn dispatch(
         &mut self,
         tag: Tag,
@@ -523,6 +495,12 @@ impl Session {
                 self.expect_echo(reply.sent_at, now);
             }
             return self.on_order_reply(what, slot, id, now, fate, out);
+        }
+        if let Ask::Many { what, slot } = ask {
+            if matches!(fate, Fate::Done(_)) {
+                self.expect_echo(reply.sent_at, now);
+            }
+            return self.on_many_reply(tag, (what, slot), now, &fate, out);
         }
         if self.finished {
             return;
@@ -548,7 +526,8 @@ impl Session {
             | Ask::Place { .. }
             | Ask::Amend { .. }
             | Ask::Cancel { .. }
-            | Ask::Query { .. } => {}
+            | Ask::Query { .. }
+            | Ask::Many { .. } => {}
         }
     }
 
@@ -761,6 +740,10 @@ impl Protocol for Session {
 
     fn encode(&mut self, now: Ts, action: &Action, out: &mut Outbox) {
         self.encode_action(now, action, out);
+    }
+
+    fn encode_many(&mut self, now: Ts, actions: &[&Action], out: &mut Outbox) -> usize {
+        Session::encode_many(self, now, actions, out)
     }
 
     fn on_timeout(&mut self, now: Ts, out: &mut Outbox) {
