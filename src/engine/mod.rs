@@ -17,6 +17,7 @@ mod fair;
 mod flatten;
 mod hedge_view;
 mod hedging;
+mod ladder;
 mod lifecycle;
 mod outlets;
 mod params;
@@ -37,6 +38,7 @@ pub use desk::Tally;
 pub use explain::{ExplainedSide, ExplanationView, Explanations};
 pub use fair::FairView;
 pub use hedge_view::{BandView, HedgeRecordView, HedgeView, OutletView};
+pub use ladder::{Ladder, OwnOrder};
 pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
     ReferenceParams, RiskParams, Role, ShutdownParams, SignalUse, VenueParams,

@@ -126,6 +126,8 @@ pub struct InstrumentView {
     pub held_base: Money,
     /// The holding that counts as flat, base; `None` until the first reading of the account.
     pub target_base: Option<Money>,
+    /// Most that it may hold off target either way, base.
+    pub inventory_limit_base: Money,
     /// Session result here, quote.
     pub profit_quote: Money,
     /// What of it no price can change any more, quote.
@@ -372,6 +374,7 @@ impl Engine {
             ask: side(Side::Sell),
             held_base: desk.held_base,
             target_base: desk.target_base,
+            inventory_limit_base: desk.params.limits.inventory_limit_base,
             profit_quote: desk.profit_quote(),
             realised_quote: desk.position.realised(),
             unrealised_quote: desk.profit_quote() - desk.position.realised(),
