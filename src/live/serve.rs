@@ -182,7 +182,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     };
     let headers = response.headers_mut();
     let policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
-                  script-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
+                  script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
     headers.insert(CONTENT_SECURITY_POLICY, policy.parse().expect("a valid header"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, "nosniff".parse().expect("a valid header"));
     headers.insert(CACHE_CONTROL, "no-store".parse().expect("a valid header"));
