@@ -127,10 +127,11 @@ impl Feed {
     /// What happened before: the points of an instrument, and the result of the session.
     pub(super) fn history(&self, instrument: &str) -> String {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = VecDeque::new();
         json!({
             "instrument": instrument,
             "fields": ["bid", "ask", "fair", "our_bid", "our_ask", "off_target_base"],
-            "points": history.instruments.get(instrument),
+            "points": history.instruments.get(instrument).unwrap_or(&none),
             "profit": history.profit,
         })
         .to_string()
