@@ -379,12 +379,7 @@ impl Engine {
             realised_quote: desk.position.realised(),
             unrealised_quote: desk.profit_quote() - desk.position.realised(),
             entry_price: listed.and_then(|listed| desk.position.entry_price(listed)),
-            other_fees: desk
-                .position
-                .other_fees()
-                .iter()
-                .map(|(asset, amount)| (asset.to_string(), *amount))
-                .collect(),
+            other_fees: other_fees(desk),
             parts: listed.map(|instrument| desk.attribution.parts(instrument)),
             max_inventory_base: listed.map_or(Money::ZERO, |instrument| {
                 instrument.quantity(desk.attribution.max_inventory())
@@ -515,6 +510,11 @@ impl Engine {
             age_ms: now.since(order.sent_at).ms(),
         })
     }
+}
+
+fn other_fees(desk: &Desk) -> Vec<(String, Money)> {
+    let paid = desk.position.other_fees().iter();
+    paid.map(|(asset, amount)| (asset.to_string(), *amount)).collect()
 }
 
 fn venue_view(venue: &super::venue::Venue, now: Ts) -> VenueView {
