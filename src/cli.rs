@@ -12,6 +12,7 @@ mod run;
 mod simulate;
 mod status;
 mod table;
+mod terminal;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{ConfigError, Loaded, Secrets, Settings};
 use crate::domain::Money;
@@ -71,23 +72,33 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_HELP: &str = "Exit codes: 0 flat and clean, 1 no answer from the daemon, 2 \
+const EXIT_HELP: &str = "First steps:\n  \
+    evenkeel demo                            see it trade, nothing to set up\n  \
+    evenkeel check --config my.toml          what a configuration would quote\n  \
+    evenkeel run --config my.toml            trade\n  \
+    evenkeel status --config my.toml --watch look at it\n  \
+    evenkeel explain --config my.toml        why these quotes\n  \
+    evenkeel kill --config my.toml           cancel everything, now\n\nExit codes: 0 flat and clean, 1 no answer from the daemon, 2 \
     configuration or arguments, 3 keys or permissions, 4 safety halt (flat), 5 orders or \
     positions may be left, 6 another instance holds the lock, 70 a bug of ours.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Local exchange, bot and dashboard in one process: no key, no network, ends by itself
+    #[command(after_help = DEMO_HELP)]
     Demo(DemoArgs),
     /// The daemon against the venues of a configuration
     Run(ConfigArg),
     /// Validate a configuration, show what it resolves to and what it would quote
+    #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
     /// The local exchange alone
     Exchange(ExchangeArgs),
     /// State, reasons, prices and inventory of a running daemon
+    #[command(after_help = STATUS_HELP)]
     Status(StatusArgs),
     /// Why a running daemon's quotes are what they are: every step from fair price to order
+    #[command(after_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
     /// Working orders of a running daemon
     Orders(AskArgs),
@@ -102,6 +113,7 @@ enum Command {
     /// Not there yet: the daemon refuses and says so; stop it and start it again instead
     Reload(AskArgs),
     /// Cancel everything, verified, and stay halted
+    #[command(after_help = KILL_HELP)]
     Kill(KillArgs),
     /// A fresh process with only the keys: cancel all of our orders on every venue, verified
     Panic(ConfigArg),
@@ -112,7 +124,37 @@ enum Command {
     Simulate(SimulateArgs),
     /// The record of what was intended, sent and learnt
     Journal(journal::JournalArgs),
+    /// What the shell needs to complete commands and options
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
+
+const DEMO_HELP: &str = "Examples:\n  evenkeel demo                       a minute of trading\n  \
+    evenkeel demo --for 0 --seed 7      until Ctrl-C, another market\n  \
+    evenkeel demo --replay books.gz     on recorded books";
+
+const CHECK_HELP: &str = "Examples:\n  evenkeel check --config config/demo.toml --price 60000\n  \
+    evenkeel check --config my.toml --online     asks the venues as well";
+
+const STATUS_HELP: &str = "Examples:\n  evenkeel status --config my.toml --watch\n  \
+    evenkeel status --address 127.0.0.1:9464 --json | jq .session\n\nColours come on a terminal \
+    only, and not where NO_COLOR is set.";
+
+const EXPLAIN_HELP: &str = "Examples:\n  evenkeel explain --config my.toml\n  \
+    evenkeel explain --config my.toml spot:BTCUSDT";
+
+const KILL_HELP: &str = "Examples:\n  evenkeel kill --config my.toml               orders only\n  \
+    evenkeel kill --config my.toml --flatten     positions as well\n\nThe token comes from the \
+    state directory; with --address alone, from EVENKEEL_TOKEN. No daemon to ask? Then \
+    `evenkeel panic` cancels from a fresh process.";
+
+const COMPLETIONS_HELP: &str = "Examples:\n  \
+    evenkeel completions bash > /etc/bash_completion.d/evenkeel\n  \
+    evenkeel completions zsh > ~/.zfunc/_evenkeel\n  \
+    evenkeel completions fish > ~/.config/fish/completions/evenkeel.fish";
 
 /// A configuration file.
 #[derive(Debug, Args)]
@@ -237,6 +279,9 @@ pub struct StatusArgs {
     /// Why the quotes are what they are, as `explain` says it
     #[arg(long)]
     explain: bool,
+    /// Again each second until q or Ctrl-C; line by line where it is no terminal
+    #[arg(long, conflicts_with = "explain")]
+    watch: bool,
 }
 
 /// Arguments of `explain`.
@@ -281,8 +326,9 @@ fn dispatch(command: &Command) -> Exit {
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
         Command::Exchange(args) => exchange::exchange(args),
-        Command::Status(StatusArgs { ask, explain: true }) => ask::explain(ask, None),
-        Command::Status(StatusArgs { ask, explain: false }) => ask::read(ask, None, status::status),
+        Command::Status(StatusArgs { ask, explain: true, .. }) => ask::explain(ask, None),
+        Command::Status(StatusArgs { ask, watch: true, .. }) => ask::watch(ask, status::status),
+        Command::Status(StatusArgs { ask, .. }) => ask::read(ask, None, status::status),
         Command::Explain(args) => ask::explain(&args.ask, args.instrument.as_deref()),
         Command::Orders(args) => ask::read(args, Some("orders"), status::orders),
         Command::Positions(args) => ask::read(args, Some("instruments"), status::positions),
@@ -297,7 +343,15 @@ fn dispatch(command: &Command) -> Exit {
         Command::Guard(args) => guard::guard(args),
         Command::Simulate(args) => simulate::simulate(args),
         Command::Journal(args) => journal::journal(args),
+        Command::Completions { shell } => completions(*shell),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "evenkeel", &mut script);
+    say(&String::from_utf8_lossy(&script));
+    Exit::Clean
 }
 
 /// Read a configuration with its secrets, or say everything that is wrong and how to leave.
@@ -390,8 +444,6 @@ fn speed(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -403,6 +455,8 @@ mod tests {
             "evenkeel check --config x.toml --online",
             "evenkeel status --address 127.0.0.1:1 --json",
             "evenkeel status --config x.toml --explain",
+            "evenkeel status --config x.toml --watch",
+            "evenkeel completions zsh",
             "evenkeel explain --address 127.0.0.1:1 --json spot:BTCUSDT",
             "evenkeel kill --config x.toml --flatten",
             "evenkeel journal dump --json state",

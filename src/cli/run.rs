@@ -131,7 +131,7 @@ pub(super) fn assemble(
             .map(|alerts| Alerts::start(alerts, &mut registry))
             .transpose()
             .map_err(LiveError::Config)?;
-        Telemetry::new(Names::new(names, &instruments), metrics, alerts)
+        Telemetry::new(Names::new(names, &instruments), metrics, alerts, params.story.clone())
     };
     let notes: live::NoteSink = Box::new(move |now, note| telemetry.note(now, note));
     let mut engine = settings.engine_params(epoch, latch);

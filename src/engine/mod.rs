@@ -17,6 +17,7 @@ mod fair;
 mod flatten;
 mod hedge_view;
 mod hedging;
+mod ladder;
 mod ledger;
 mod lifecycle;
 mod outlets;
@@ -39,6 +40,7 @@ pub use desk::Tally;
 pub use explain::{ExplainedSide, ExplanationView, Explanations};
 pub use fair::FairView;
 pub use hedge_view::{BandView, HedgeRecordView, HedgeView, OutletView};
+pub use ladder::{Ladder, OwnOrder};
 pub use ledger::{DeskLedger, Ledger};
 pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,

@@ -128,6 +128,8 @@ pub struct InstrumentView {
     pub held_base: Money,
     /// The holding that counts as flat, base; `None` until the first reading of the account.
     pub target_base: Option<Money>,
+    /// Most that it may hold off target either way, base.
+    pub inventory_limit_base: Money,
     /// Session result here, quote.
     pub profit_quote: Money,
     /// What of it no price can change any more, quote.
@@ -376,16 +378,12 @@ impl Engine {
             ask: self.side_view(desk, Side::Sell, now),
             held_base: desk.held_base,
             target_base: desk.target_base,
+            inventory_limit_base: desk.params.limits.inventory_limit_base,
             profit_quote: desk.profit_quote(),
             realised_quote: desk.position.realised(),
             unrealised_quote: desk.profit_quote() - desk.position.realised(),
             entry_price: listed.and_then(|listed| desk.position.entry_price(listed)),
-            other_fees: desk
-                .position
-                .other_fees()
-                .iter()
-                .map(|(asset, amount)| (asset.to_string(), *amount))
-                .collect(),
+            other_fees: other_fees(desk),
             parts: listed.map(|instrument| desk.attribution.parts(instrument)),
             max_inventory_base: listed.map_or(Money::ZERO, |instrument| {
                 instrument.quantity(desk.attribution.max_inventory())
@@ -516,6 +514,11 @@ impl Engine {
             age_ms: now.since(order.sent_at).ms(),
         })
     }
+}
+
+fn other_fees(desk: &Desk) -> Vec<(String, Money)> {
+    let paid = desk.position.other_fees().iter();
+    paid.map(|(asset, amount)| (asset.to_string(), *amount)).collect()
 }
 
 fn venue_view(venue: &super::venue::Venue, now: Ts) -> VenueView {

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::NoteSink;
 use super::state_dir::{Latch, StateDir};
+use super::{NoteSink, Story};
 use crate::domain::{Action, Money, Note, NoteLevel, Ts};
 use crate::engine::Ledger;
 use crate::journal::{Record, Trouble, Writer};
@@ -79,6 +79,7 @@ pub(super) struct Observers {
 impl Observers {
     pub(super) fn start(
         notes: NoteSink,
+        story: Story,
         journal: Option<Writer>,
         state: Option<StateDir>,
         lines_lost: Counter,
@@ -87,7 +88,7 @@ impl Observers {
         let (lines, queue) = sync_channel(LINES);
         let (done, log_done) = sync_channel(1);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-            tell_all(&queue, notes);
+            tell_all(&queue, notes, &story);
             if done.send(()).is_err() {
                 tracing::debug!(event = "log_late", "the run did not wait for its last log lines");
             }
@@ -230,7 +231,7 @@ impl Observers {
     }
 }
 
-fn tell_all(lines: &Receiver<Line>, mut notes: NoteSink) {
+fn tell_all(lines: &Receiver<Line>, mut notes: NoteSink, story: &Story) {
     for line in lines {
         match line {
             Line::Note(now, note) => notes(now, &note),
@@ -239,12 +240,15 @@ fn tell_all(lines: &Receiver<Line>, mut notes: NoteSink) {
                 count,
                 "the log was slower than the daemon: lines are missing here"
             ),
-            Line::Remark(level, event, text) => match level {
-                NoteLevel::Debug => tracing::debug!(event, "{text}"),
-                NoteLevel::Info => tracing::info!(event, "{text}"),
-                NoteLevel::Warn => tracing::warn!(event, "{text}"),
-                NoteLevel::Error => tracing::error!(event, "{text}"),
-            },
+            Line::Remark(level, event, text) => {
+                story.tell(super::clock::wall(), level, event, &text, &serde_json::Map::new());
+                match level {
+                    NoteLevel::Debug => tracing::debug!(event, "{text}"),
+                    NoteLevel::Info => tracing::info!(event, "{text}"),
+                    NoteLevel::Warn => tracing::warn!(event, "{text}"),
+                    NoteLevel::Error => tracing::error!(event, "{text}"),
+                }
+            }
         }
     }
 }

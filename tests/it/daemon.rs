@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, which may unwrap")]
 
 mod bad_input;
+mod crowd;
 mod demo;
 mod disk;
 mod faces;

@@ -10,6 +10,9 @@ use super::{CHORES, Driver, FAREWELL, LEAST_FAREWELL};
 use crate::domain::{NoteLevel, Ts};
 use crate::engine::Ending;
 
+/// Levels a side that a dashboard sees of a book.
+const LADDER_LEVELS: usize = 10;
+
 impl Driver {
     /// What no event announces: silent links, failed observers, a stepped clock; and the snapshot.
     pub(super) fn chores(&mut self, now: Ts) {
@@ -84,8 +87,10 @@ impl Driver {
             reactions: self.reactions.status(),
         };
         let engine = self.engine.status(now);
+        let watched = self.parts.board.is_watched();
+        let ladders = if watched { self.engine.ladders(LADDER_LEVELS) } else { Vec::new() };
         let latency = self.latency.clone();
-        let snapshot = Snapshot { at: now, at_ns: now, engine, driver, latency };
+        let snapshot = Snapshot { at: now, at_ns: now, engine, driver, ladders, latency };
         self.parts.board.offer(at, snapshot);
     }
 
