@@ -6,7 +6,9 @@
 mod breaker;
 mod budget;
 mod gate;
+mod price_moves;
 
 pub use breaker::{Breaker, Trip};
 pub use budget::{Budget, Lane};
 pub use gate::{Approved, Limits, Standing, approve};
+pub use price_moves::PriceMoves;
