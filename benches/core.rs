@@ -18,6 +18,8 @@ use evenkeel::config::Settings;
 use evenkeel::domain::*;
 use evenkeel::engine::{Engine, InstrumentParams, Role};
 use evenkeel::market::Book;
+use evenkeel::quoting::glft::{Market, Outlook, problem};
+use evenkeel::risk::capital::{Tail, historical, make_semi_definite, parametric};
 use evenkeel::sim::faces::LocalExchange;
 use evenkeel::sim::faces::faults::VenueKind;
 use evenkeel::venues::{Frame, HttpReply, HttpRequest, Method, NoReply, Outbox, Protocol, Reply};
@@ -350,11 +352,44 @@ fn step(c: &mut Criterion) {
     group.finish();
 }
 
+/// Capital at risk of 20 instruments: correlations made to fit, VaR twice, history.
+fn capital(c: &mut Criterion) {
+    let (n, tail) = (20, Tail::new(0.99).unwrap());
+    let delta: Vec<f64> = (0..n).map(|i| 1e4 * f64::from(i as u32 % 7) - 2e4).collect();
+    let rho = |at: usize| if at / n == at % n { 1.0 } else { 0.7 };
+    let covariance: Vec<f64> = (0..n * n).map(|at| rho(at) * 1e-6).collect();
+    let past: Vec<Vec<f64>> = (0..512)
+        .map(|row| (0..n).map(|i| f64::from((row * 7 + i as u32 * 3) % 11) - 5.0).collect())
+        .collect();
+    c.bench_function("capital at risk/20 instruments", |b| {
+        b.iter(|| {
+            let mut correlation: Vec<f64> = (0..n * n).map(rho).collect();
+            black_box(make_semi_definite(&mut correlation, n));
+            for _ in 0..2 {
+                black_box(parametric(black_box(&delta), &covariance, tail));
+            }
+            let profit = |row: &Vec<f64>| row.iter().zip(&delta).map(|(m, d)| m * d).sum();
+            let mut profits: Vec<f64> = past.iter().map(profit).collect();
+            black_box(historical(&mut profits, 0.99))
+        });
+    });
+}
+
+/// An exact table of quote depths for inventories of −50 to 50 quotes.
+fn exact_table(c: &mut Criterion) {
+    let market = Market { sigma: 1.2, a: 1.5, k: 0.6 };
+    let outlook =
+        Outlook { risk_aversion: 0.001, execution_aversion: 0.0, drift: 0.001, impact: 0.2 };
+    c.bench_function("exact table, 50 quotes a side", |b| {
+        b.iter(|| problem(black_box(market), outlook, 50).unwrap().asymptotic().unwrap());
+    });
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(3));
-    targets = decode_and_apply, step, encode_and_sign
+    targets = decode_and_apply, step, encode_and_sign, capital, exact_table
 }
 criterion_main!(benches);

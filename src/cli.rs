@@ -9,6 +9,7 @@ mod guard;
 mod journal;
 mod panic;
 mod run;
+mod simulate;
 mod status;
 mod table;
 
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigError, Loaded, Secrets, Settings};
 use crate::domain::Money;
+use crate::simulate::Kind;
 
 /// How a process ends; a supervisor decides by it whether to start it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +108,8 @@ enum Command {
     /// A second process beside the daemon: cancels all of our orders when the daemon is dead or
     /// stands still
     Guard(GuardArgs),
+    /// Many seeds of the whole stack but its sockets in virtual time, with everything that goes wrong
+    Simulate(SimulateArgs),
     /// The record of what was intended, sent and learnt
     Journal(journal::JournalArgs),
 }
@@ -170,6 +174,46 @@ pub struct CheckArgs {
     #[arg(long, value_name = "PRICE", default_value = "60000", value_parser = price)]
     pub price: Money,
 }
+
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// The seeds, the first and the one after the last, such as 0..1000
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub seeds: Seeds,
+    /// How long each session lasts at least, such as 720s or 2h; its last round is finished
+    #[arg(long = "for", value_name = "TIME", default_value = "720s", value_parser = duration)]
+    pub lasts: Duration,
+    /// Sessions at the same time
+    #[arg(long, value_name = "N", default_value_t = simulate::cores())]
+    pub jobs: usize,
+    /// The daemon's configuration; config/demo.toml, which is built in, unless given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What may go wrong: all, none, or a list such as crash,gap,slow
+    #[arg(long, value_name = "LIST", default_value = "all", value_parser = faults)]
+    pub faults: Faults,
+    /// One JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Plant one bug after the other, and see which seed finds it
+    #[cfg(feature = "planted")]
+    #[arg(long)]
+    pub planted: bool,
+}
+
+/// A range of seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    /// The first.
+    pub from: u64,
+    /// The one after the last.
+    pub to: u64,
+}
+
+/// Kinds of faults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<Kind>);
 
 /// Where a running daemon is, and how to show its answer.
 #[derive(Debug, Args)]
@@ -251,6 +295,7 @@ fn dispatch(command: &Command) -> Exit {
         }
         Command::Panic(args) => panic::panic(&args.config),
         Command::Guard(args) => guard::guard(args),
+        Command::Simulate(args) => simulate::simulate(args),
         Command::Journal(args) => journal::journal(args),
     }
 }
@@ -308,6 +353,30 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(wrong)
 }
 
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let ends = text.split_once("..").map(|(from, to)| (from.trim().parse(), to.trim().parse()));
+    match ends {
+        Some((Ok(from), Ok(to))) if from < to => Ok(Seeds { from, to }),
+        _ => Err(format!("{text:?} is no range of seeds; allowed is A..B with A below B")),
+    }
+}
+
+fn faults(text: &str) -> Result<Faults, String> {
+    match text {
+        "all" => Ok(Faults(Kind::ALL.to_vec())),
+        "none" => Ok(Faults(Vec::new())),
+        list => {
+            let kinds = list.split(',').map(|word| {
+                let known = Kind::ALL.map(Kind::name).join(", ");
+                Kind::named(word.trim()).ok_or_else(|| {
+                    format!("{word:?} is no fault; allowed are all, none, or of {known}")
+                })
+            });
+            kinds.collect::<Result<Vec<_>, _>>().map(Faults)
+        }
+    }
+}
+
 fn price(text: &str) -> Result<Money, String> {
     let price = text.parse::<Money>().ok();
     let fits = price.filter(|price| *price > Money::ZERO && *price <= Money::from(1_000_000_000));
@@ -338,10 +407,18 @@ mod tests {
             "evenkeel kill --config x.toml --flatten",
             "evenkeel journal dump --json state",
             "evenkeel guard --config x.toml --patience 3s",
+            "evenkeel simulate --seeds 0..10 --for 60s --jobs 1 --faults crash,gap --json",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
-        for line in ["evenkeel", "evenkeel run", "evenkeel status", "evenkeel demo --for soon"] {
+        for line in [
+            "evenkeel",
+            "evenkeel run",
+            "evenkeel status",
+            "evenkeel demo --for soon",
+            "evenkeel simulate --seeds 5..5",
+            "evenkeel simulate --seeds 0..5 --faults earthquake",
+        ] {
             Cli::try_parse_from(line.split(' ')).unwrap_err();
         }
     }

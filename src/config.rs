@@ -7,6 +7,7 @@
 
 mod alerts;
 mod build;
+mod capital;
 mod exchange;
 mod fair;
 mod hosts;
@@ -25,6 +26,7 @@ use toml::de::DeTable;
 
 pub use alerts::{AlertForm, Alerts};
 pub use build::PRODUCTION_PHRASE;
+pub use capital::Capital;
 pub use exchange::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource,
 };
@@ -33,9 +35,9 @@ pub use hosts::{HostKind, host_kind};
 pub use reader::{Problem, Resolved};
 pub use secrets::{ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, read_secrets};
 pub use settings::{
-    Environment, Hedge, Http, InstrumentSettings, InventoryRisk, LevelSettings, LevelSize, Log,
-    LogFormat, Market, Mode, Model, Quoting, Reference, Risk, Role, Settings, Shutdown, Target,
-    Venue, VenueKind,
+    Environment, Hedge, Http, InstrumentSettings, IntensityModel, InventoryRisk, LevelSettings,
+    LevelSize, Log, LogFormat, Market, Mode, Model, Quoting, Reference, Risk, Role, Settings,
+    Shutdown, Target, Venue, VenueKind,
 };
 
 use reader::{Sink, Table};

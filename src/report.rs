@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Money, Span, State, Ts};
+use crate::domain::{Instrument, Money, ReactionTimes, Span, State, Ts};
 use crate::engine::{Ending, InstrumentView, Status};
 use crate::inventory::{Markout, MarkoutMean, Parts, PresenceView};
 
@@ -32,6 +32,10 @@ pub struct SessionReport {
     pub profit: Profit,
     /// Hedges and flattening.
     pub hedges: HedgeReport,
+    /// Most capital at risk, liquidation-adjusted value at risk.
+    pub max_capital_at_risk_quote: Money,
+    /// How fast fills and exposure were answered; `None` where no driver measured it.
+    pub reactions: Option<ReactionTimes>,
     /// New orders, amends and cancels sent, over fills; `None` without a fill.
     pub order_to_trade_ratio: Option<f64>,
 }
@@ -147,6 +151,16 @@ pub struct HedgeReport {
     pub volume_quote: Money,
     /// Longest time from trigger to done.
     pub longest: Span,
+    /// Excursions of exposure that ended with something hedged.
+    pub hedged: u64,
+    /// Excursions that quotes alone brought back.
+    pub internalised: u64,
+    /// Fees paid for hedges.
+    pub fees_quote: Money,
+    /// Paid against the mid at the time of the decision.
+    pub slippage_quote: Money,
+    /// Standard deviation of the result that hedges took away, summed over them.
+    pub risk_removed_quote: Money,
 }
 
 fn rfc_3339<S: Serializer>(at: &Ts, serializer: S) -> Result<S::Ok, S::Error> {
@@ -176,9 +190,26 @@ impl SessionReport {
                 flattening_orders: session.counts.flattens_sent,
                 volume_quote: session.counts.hedge_volume_quote,
                 longest: Span::from_ms(session.counts.longest_hedge_ms),
+                hedged: session.hedging.hedges,
+                internalised: session.hedging.internalised,
+                fees_quote: session.hedging.fees_quote,
+                slippage_quote: session.hedging.slippage_quote,
+                risk_removed_quote: Money::try_from(session.hedging.risk_removed_quote)
+                    .unwrap_or_default()
+                    .round_dp(8),
             },
+            max_capital_at_risk_quote: Instrument::money(engine.capital.max_at_risk_quote)
+                .round_dp(8),
+            reactions: None,
             order_to_trade_ratio: (fills > 0).then(|| sent as f64 / fills as f64),
         })
+    }
+
+    /// With the reaction times that the driver measured.
+    #[must_use]
+    pub fn with_reactions(mut self, reactions: ReactionTimes) -> SessionReport {
+        self.reactions = Some(reactions);
+        self
     }
 
     /// One JSON document, with the sums beside their parts.
@@ -231,17 +262,50 @@ impl fmt::Display for SessionReport {
             show(funding_quote),
             show(fees_quote)
         )?;
-        let HedgeReport { orders, flattening_orders, volume_quote, longest } = &self.hedges;
-        writeln!(
-            f,
-            "  hedges {orders}, volume {}, longest {} ms; flattening orders {flattening_orders}",
-            show(volume_quote),
-            longest.ms()
-        )?;
+        write!(f, "{}", self.hedges)?;
+        if let Some(reactions) = &self.reactions {
+            writeln!(
+                f,
+                "  answered within (p50 / p99 ms): fills {:.2} / {:.2} ({}), exposure past its edge \
+                 {:.2} / {:.2} ({})",
+                reactions.fill_to_requote_p50_us / 1000.0,
+                reactions.fill_to_requote_p99_us / 1000.0,
+                reactions.fill_to_requote_count,
+                reactions.edge_to_hedge_p50_us / 1000.0,
+                reactions.edge_to_hedge_p99_us / 1000.0,
+                reactions.edge_to_hedge_count,
+            )?;
+        }
+        writeln!(f, "  capital at risk, most {}", show(&self.max_capital_at_risk_quote))?;
         match self.order_to_trade_ratio {
             Some(ratio) => writeln!(f, "  messages per fill (order-to-trade ratio) {ratio:.1}"),
             None => writeln!(f, "  messages per fill (order-to-trade ratio): no fill"),
         }
+    }
+}
+
+impl fmt::Display for HedgeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |amount: &Money| amount.round_dp(4).to_string();
+        writeln!(
+            f,
+            "  hedge orders {}, volume {}, longest {} ms; flattening orders {}",
+            self.orders,
+            show(&self.volume_quote),
+            self.longest.ms(),
+            self.flattening_orders
+        )?;
+        writeln!(
+            f,
+            "  hedging cost {} = fees {} + slippage {}, removed a risk of {}; {} hedged, {} came \
+             back by quotes alone",
+            show(&(self.fees_quote + self.slippage_quote)),
+            show(&self.fees_quote),
+            show(&self.slippage_quote),
+            show(&self.risk_removed_quote),
+            self.hedged,
+            self.internalised
+        )
     }
 }
 
@@ -382,7 +446,10 @@ mod tests {
                 orders: 2,
                 volume_quote: money("900"),
                 longest: Span::from_ms(120),
+                ..HedgeReport::default()
             },
+            max_capital_at_risk_quote: money("42.5"),
+            reactions: None,
             order_to_trade_ratio: Some(12.5),
         }
     }

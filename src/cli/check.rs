@@ -157,12 +157,70 @@ fn quotes_text(settings: &Settings, price: Money) -> String {
             rows.push(row(settings, instrument, price, from_target));
         }
         table::columns(&rows, 2, &mut text);
+        text.push_str(&forecast_text(settings, instrument, price));
     }
     text.push('\n');
     text
 }
 
 const VOLATILITY_BPS_SQRT_S: f64 = 1.0;
+
+/// What quoting is told at an inventory; what only a venue can say is assumed.
+fn inputs<'a>(
+    settings: &Settings,
+    own: &InstrumentSettings,
+    assumed: &'a Instrument,
+    price: Money,
+    from_target: Money,
+) -> quoting::Inputs<'a> {
+    let fair = price.to_f64().unwrap_or(f64::NAN);
+    let (a, k) = settings.quoting.intensity().unwrap_or((1.0, 1.0));
+    let side_px = |side: Side| assumed.px_away(fair, side).unwrap_or_default();
+    quoting::Inputs {
+        instrument: assumed,
+        fair_price: fair,
+        best_bid: side_px(Side::Buy).away(Side::Buy, 1),
+        best_ask: side_px(Side::Sell).away(Side::Sell, 1),
+        volatility_bps_sqrt_s: Some(VOLATILITY_BPS_SQRT_S),
+        intensity_a_per_s: a,
+        intensity_k_per_bps: k,
+        drift_bps_per_s: 0.0,
+        inventory_base: from_target.to_f64().unwrap_or(f64::NAN),
+        inventory_limit_base: own.inventory_limit_base.to_f64().unwrap_or(f64::NAN),
+        maker_fee_bps: 0.0,
+        risk_pressure: 0.0,
+        adverse_move_bps: settings.quoting.adverse_move.0,
+        widening: 1.0,
+        trade_imbalance: 0.0,
+        cross_asset_skew_bps: 0.0,
+    }
+}
+
+/// What the model expects of these quotes, in a market as the configuration describes it.
+fn forecast_text(settings: &Settings, own: &InstrumentSettings, price: Money) -> String {
+    if settings.quoting.intensity().is_none() {
+        return String::new();
+    }
+    let assumed = assumed(own, settings.venues[own.venue].kind);
+    let (params, inputs) =
+        (settings.quoting.params(), inputs(settings, own, &assumed, price, Money::ZERO));
+    let Some(forecast) = quoting::forecast(&params, &inputs, &mut quoting::Memo::default()) else {
+        return "no forecast: the inventory limit must hold 1 to 250 first-level sizes\n"
+            .to_owned();
+    };
+    let worth = quoting::share_of_optimum(&params, &inputs, 3600.0)
+        .map_or("not known".to_owned(), |share| format!("{:.1}%", share * 100.0));
+    format!(
+        "expected in that market: inventory_std_base {:.6}, average_inventory_base {:.6}, \
+         half_life_s {:.1}, fills_per_minute {:.2}, edge_per_fill_bps {:.3}; worth {worth} of the \
+         best quotes of this risk aversion\n",
+        forecast.inventory_std_base,
+        forecast.average_inventory_base,
+        forecast.half_life_s,
+        forecast.fills_per_minute,
+        forecast.edge_per_fill_bps,
+    )
+}
 
 fn row(
     settings: &Settings,
@@ -171,26 +229,9 @@ fn row(
     from_target: Money,
 ) -> Vec<String> {
     let assumed = assumed(instrument, settings.venues[instrument.venue].kind);
-    let fair = price.to_f64().unwrap_or(f64::NAN);
-    let (a, k) = settings.quoting.intensity().unwrap_or((1.0, 1.0));
-    let side_px = |side: Side| assumed.px_away(fair, side).unwrap_or_default();
     let decision = quoting::quote(
         &settings.quoting.params(),
-        &quoting::Inputs {
-            instrument: &assumed,
-            fair_price: fair,
-            best_bid: side_px(Side::Buy).away(Side::Buy, 1),
-            best_ask: side_px(Side::Sell).away(Side::Sell, 1),
-            volatility_bps_sqrt_s: Some(VOLATILITY_BPS_SQRT_S),
-            intensity_a_per_s: a,
-            intensity_k_per_bps: k,
-            drift_bps_per_s: 0.0,
-            inventory_base: from_target.to_f64().unwrap_or(f64::NAN),
-            inventory_limit_base: instrument.inventory_limit_base.to_f64().unwrap_or(f64::NAN),
-            maker_fee_bps: 0.0,
-            adverse_move_bps: settings.quoting.adverse_move.0,
-            widening: 1.0,
-        },
+        &inputs(settings, instrument, &assumed, price, from_target),
     );
     let mut cells = vec![inventory(instrument.inventory_target_base, from_target)];
     for side in &decision.quotes.sides {

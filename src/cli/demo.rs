@@ -75,9 +75,10 @@ fn play(args: &DemoArgs, daemon: &mut Loaded<Settings>, local: &ExchangeSettings
         Ok(Err(error)) => return run::failed(&error),
         Err(_) => return complain(&"the trading thread panicked", Exit::Bug),
     };
-    if let Some(report) =
-        handle.snapshot().and_then(|last| SessionReport::of(&last.engine, last.at))
-    {
+    if let Some(report) = handle.snapshot().and_then(|last| {
+        SessionReport::of(&last.engine, last.at)
+            .map(|report| report.with_reactions(last.driver.reactions))
+    }) {
         say(&format!("\n{report}"));
     }
     served.shutdown();

@@ -35,9 +35,10 @@ fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
     match assemble(loaded, secrets, true) {
         Ok((live, handle)) => match live.run() {
             Ok(ending) => {
-                if let Some(report) =
-                    handle.snapshot().and_then(|last| SessionReport::of(&last.engine, last.at))
-                {
+                if let Some(report) = handle.snapshot().and_then(|last| {
+                    SessionReport::of(&last.engine, last.at)
+                        .map(|report| report.with_reactions(last.driver.reactions))
+                }) {
                     tracing::info!(event = "session_report", report = %report.to_json(), "{report}");
                 }
                 exit_of(&ending)

@@ -15,6 +15,7 @@ pub(super) fn status(all: &Value) -> String {
     columns(&exposure(all), 0, &mut out);
     out.push('\n');
     columns(&estimates(all), 0, &mut out);
+    out.push_str(&capital(all));
     out.push('\n');
     out.push_str(&session(all));
     out.push('\n');
@@ -243,7 +244,7 @@ fn own_best(all: &Value, own: &Value, side: &str) -> String {
 }
 
 fn exposure(all: &Value) -> Vec<Vec<String>> {
-    let mut rows = vec![head("exposure net net_quote open_buys open_sells beyond_trigger_ms")];
+    let mut rows = vec![head("exposure net net_quote open_buys open_sells hedged_from beyond_ms")];
     rows.extend(list(all, "exposure").map(|group| {
         vec![
             text(group, "base"),
@@ -251,6 +252,7 @@ fn exposure(all: &Value) -> Vec<Vec<String>> {
             number(&group["net_quote"], 2),
             text(group, "open_buys_base"),
             text(group, "open_sells_base"),
+            text(&group["hedge"], "edge_base"),
             text(group, "beyond_trigger_ms"),
         ]
     }));
@@ -282,6 +284,31 @@ fn estimates(all: &Value) -> Vec<Vec<String>> {
         ]
     }));
     rows
+}
+
+/// Capital at risk, what it is made of, and what would hurt.
+fn capital(all: &Value) -> String {
+    let own = &all["capital"];
+    let stress = &own["stress"];
+    let show = |value: &Value| number(value, 2);
+    format!(
+        "capital   at risk {} of {} ({}, pressure {}); VaR {}, ES {}, from history {}; exit {}\n\
+         stress    {}σ up {} / down {}; correlation 1 VaR {}; thin books exit {}; funding {}\n",
+        show(&own["at_risk_quote"]),
+        show(&own["limit_quote"]),
+        plain(&own["stage"]),
+        show(&own["pressure"]),
+        show(&own["var_quote"]),
+        show(&own["shortfall_quote"]),
+        show(&own["historical_var_quote"]),
+        show(&own["exit_cost_quote"]),
+        number(&stress["sigmas"], 0),
+        show(&stress["up_quote"]),
+        show(&stress["down_quote"]),
+        show(&stress["correlation_one_var_quote"]),
+        show(&stress["thin_exit_cost_quote"]),
+        show(&stress["funding_cost_quote"]),
+    )
 }
 
 fn session(all: &Value) -> String {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::domain::{Bps, Money, Prefix, Span};
+use crate::inventory::HedgeMode;
 
 use super::hosts;
 use super::reader::Table;
@@ -58,6 +59,7 @@ pub(super) fn daemon(root: Table<'_>) -> Settings {
         hedge: hedge(root.table("hedge")),
         risk: risk(root.table("risk")),
         presence: super::presence::presence(root.table("presence")),
+        capital: super::capital::capital(root.table("capital")),
         shutdown: shutdown(root.table("shutdown")),
         http: http(root.table("http"), environment.mode),
         log: log(root.table("log")),
@@ -311,7 +313,19 @@ fn hedge(table: Table<'_>) -> Hedge {
         max_slippage: Bps(table.number("max_slippage_bps", 0.1..1_000.0, 10.0)),
         min_interval: table.millis("min_interval_ms", 0..600_000, 500),
         deadline: table.millis("deadline_ms", 100..HOUR_MS, 10_000),
+        mode: table.choice(
+            "mode",
+            &[("trigger", HedgeMode::Trigger), ("band", HedgeMode::Band)],
+            true,
+        ),
+        passive: hedge_passive(&table),
+        urgent_exposure_pct: table.number("urgent_exposure_pct", 1.0..100.0, 90.0),
+        cross: table.or("cross", false),
+        risk_horizon: table.millis("risk_horizon_ms", 100..24 * HOUR_MS, 60_000),
     };
+    if hedge.passive >= hedge.deadline {
+        table.problem("passive_ms", "must be shorter than hedge.deadline_ms, or no hedge takes");
+    }
     if enabled && hedge.target_base >= hedge.trigger_base {
         let text = format!(
             "is {}; it must be below hedge.trigger_base = {}, or hedging never ends",
@@ -321,6 +335,14 @@ fn hedge(table: Table<'_>) -> Hedge {
     }
     table.finish();
     hedge
+}
+
+/// How long a hedge rests before it takes; zero unless the execution says so.
+fn hedge_passive(table: &Table<'_>) -> Span {
+    let executions = [("ioc", false), ("passive_then_aggressive", true)];
+    let passive = table.choice("execution", &executions, true);
+    let rests = table.millis("passive_ms", 50..60_000, 1_000);
+    if passive { rests } else { Span::ZERO }
 }
 
 fn risk(table: Table<'_>) -> Risk {

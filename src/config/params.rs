@@ -11,7 +11,8 @@ use crate::venues::{Protocol, binance};
 
 use super::secrets::Secrets;
 use super::settings::{
-    InstrumentSettings, InventoryRisk, LevelSize, Model, Quoting, Role, Settings, Target, VenueKind,
+    InstrumentSettings, IntensityModel, InventoryRisk, LevelSize, Model, Quoting, Role, Settings,
+    Target, VenueKind,
 };
 
 /// Stands for "no limit of its own" where the quote-unit limit decides.
@@ -68,6 +69,7 @@ impl Settings {
                 order_unknown_bound: risk.order_unknown_bound,
             },
             presence: self.presence,
+            capital: self.capital.params(),
             shutdown: engine::ShutdownParams {
                 flatten: self.shutdown.flatten,
                 deadline: self.shutdown.deadline,
@@ -112,14 +114,17 @@ impl Settings {
     /// A single hedge order is as large as its instrument allows.
     fn hedge_params(&self) -> Option<HedgeParams> {
         let hedge = &self.hedge;
-        let instrument = self.instruments.iter().find(|i| i.role == Role::Hedge)?;
         hedge.enabled.then(|| HedgeParams {
             trigger_base: hedge.trigger_base,
             target_base: hedge.target_base,
-            max_order_base: instrument.max_order_base.unwrap_or(instrument.inventory_limit_base),
             max_slippage_bps: Money::try_from(hedge.max_slippage.0).unwrap_or_default(),
             min_interval: hedge.min_interval,
             deadline: hedge.deadline,
+            mode: hedge.mode,
+            cross: hedge.cross,
+            passive: hedge.passive,
+            urgent_share: hedge.urgent_exposure_pct / 100.0,
+            horizon: hedge.risk_horizon,
         })
     }
 
@@ -165,7 +170,7 @@ fn venue_id(index: usize) -> VenueId {
 impl Quoting {
     /// Multiplies every amount in base units: the same quotes for an asset of another price.
     pub fn scale_base(&mut self, scale: f64) {
-        if let Model::Glft { risk: InventoryRisk::StdTargetBase(base), .. } = &mut self.model {
+        if let Model::Intensity { risk: InventoryRisk::StdTargetBase(base), .. } = &mut self.model {
             *base *= scale;
         }
         for level in &mut self.levels {
@@ -190,13 +195,23 @@ impl Quoting {
             })
             .collect();
         let default = quoting::Params::default();
-        let (model, risk_aversion) = match self.model {
-            Model::Fixed => (quoting::Model::Fixed, default.risk_aversion),
-            Model::Glft { risk: InventoryRisk::Aversion(gamma), .. } => {
-                (quoting::Model::Glft, quoting::RiskAversion::Gamma(gamma))
-            }
-            Model::Glft { risk: InventoryRisk::StdTargetBase(base), .. } => {
-                (quoting::Model::Glft, quoting::RiskAversion::InventoryStd(base))
+        let (model, risk_aversion, horizon_s) = match self.model {
+            Model::Fixed => (quoting::Model::Fixed, default.risk_aversion, None),
+            Model::Intensity { which, risk, horizon_s, .. } => {
+                let model = match which {
+                    IntensityModel::AvellanedaStoikov => quoting::Model::AvellanedaStoikov,
+                    IntensityModel::Glft => quoting::Model::Glft,
+                    IntensityModel::GlftClosedForm => quoting::Model::GlftClosedForm,
+                    IntensityModel::CarteaJaimungal => quoting::Model::CarteaJaimungal,
+                };
+                let risk = match risk {
+                    InventoryRisk::Aversion(gamma) => quoting::RiskAversion::Gamma(gamma),
+                    InventoryRisk::StdTargetBase(base) => quoting::RiskAversion::InventoryStd(base),
+                    InventoryRisk::RunningPenalty(phi) => {
+                        quoting::RiskAversion::RunningPenalty(phi)
+                    }
+                };
+                (model, risk, horizon_s)
             }
         };
         quoting::Params {
@@ -207,6 +222,10 @@ impl Quoting {
             min_edge_bps: self.min_edge.0,
             half_spread_per_volatility: self.half_spread_per_volatility,
             risk_aversion,
+            horizon_s,
+            assumed_latency_s: self.assumed_latency.seconds(),
+            use_funding_carry: self.use_funding_carry,
+            cross_asset_skew: self.cross_asset_skew,
             adverse_move_bps: self.adverse_move.0,
             inventory_skew_bps_at_limit: self.inventory_skew_per_limit.0,
             max_skew_bps: self.max_skew.0,
@@ -221,7 +240,7 @@ impl Quoting {
     pub fn intensity(&self) -> Option<(f64, f64)> {
         match self.model {
             Model::Fixed => None,
-            Model::Glft { order_arrival_per_s, order_arrival_decay_per_bps, .. } => {
+            Model::Intensity { order_arrival_per_s, order_arrival_decay_per_bps, .. } => {
                 Some((order_arrival_per_s, order_arrival_decay_per_bps))
             }
         }

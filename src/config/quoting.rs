@@ -3,7 +3,7 @@
 use crate::domain::{Bps, Money, Span};
 
 use super::reader::Table;
-use super::settings::{InventoryRisk, LevelSettings, LevelSize, Model, Quoting};
+use super::settings::{IntensityModel, InventoryRisk, LevelSettings, LevelSize, Model, Quoting};
 
 /// Read the section; what is wrong has been reported to the table's sink.
 pub(super) fn quoting(table: Table<'_>) -> Quoting {
@@ -28,7 +28,18 @@ pub(super) fn quoting(table: Table<'_>) -> Quoting {
         max_quote_age: table.millis("max_quote_age_ms", 1_000..86_400_000, 60_000),
         post_fill_pause: table.millis("post_fill_pause_ms", 0..600_000, 0),
         volatility_half_life: Span::from_s(table.whole("volatility_half_life_s", 1..86_400, 60)),
+        assumed_latency: table.millis("assumed_latency_ms", 0..10_000, 0),
+        use_funding_carry: table.or("use_funding_carry", false),
+        cross_asset_skew: table.or("cross_asset_skew", false),
     };
+    for (key, wanted) in [
+        ("use_funding_carry", quoting.use_funding_carry),
+        ("cross_asset_skew", quoting.cross_asset_skew),
+    ] {
+        if wanted && quoting.model == Model::Fixed {
+            table.problem(key, "has no effect with model = \"fixed\", which weighs no risk");
+        }
+    }
     let (low, mid, high) =
         (quoting.min_half_spread.0, quoting.half_spread.0, quoting.max_half_spread.0);
     if !(low <= mid && mid <= high) {
@@ -42,14 +53,25 @@ pub(super) fn quoting(table: Table<'_>) -> Quoting {
     quoting
 }
 
+/// Keys that only the models of order arrival have a use for.
+const ARRIVAL_KEYS: [&str; 6] = [
+    "order_arrival_per_s",
+    "order_arrival_decay_per_bps",
+    "risk_aversion",
+    "inventory_std_target_base",
+    "running_penalty",
+    "horizon_s",
+];
+
 fn model(table: &Table<'_>) -> Model {
-    let is_fixed = table.choice("model", &[("fixed", true), ("glft", false)], true);
-    let glft_only = [
-        "risk_aversion",
-        "inventory_std_target_base",
-        "order_arrival_per_s",
-        "order_arrival_decay_per_bps",
+    let models = [
+        ("fixed", None),
+        ("avellaneda_stoikov", Some(IntensityModel::AvellanedaStoikov)),
+        ("glft", Some(IntensityModel::Glft)),
+        ("glft_closed_form", Some(IntensityModel::GlftClosedForm)),
+        ("cartea_jaimungal", Some(IntensityModel::CarteaJaimungal)),
     ];
+    let which = table.choice("model", &models, true);
     let number = |key: &'static str| -> Option<f64> {
         let value: f64 = table.maybe(key)?;
         if value <= 0.0 {
@@ -57,34 +79,54 @@ fn model(table: &Table<'_>) -> Model {
         }
         Some(value)
     };
-    let found = glft_only.map(number);
-    if is_fixed {
-        for key in glft_only.iter().filter(|key| table.has(key)) {
-            table.problem(key, "belongs to model = \"glft\"; this file has model = \"fixed\"");
+    let [arrival, decay, aversion, target, penalty, horizon_s] = ARRIVAL_KEYS.map(number);
+    let Some(which) = which else {
+        for key in ARRIVAL_KEYS.iter().filter(|key| table.has(key)) {
+            table.problem(key, "belongs to model = \"glft\" and its kin; this one is \"fixed\"");
         }
         return Model::Fixed;
-    }
-    let [aversion, std_target, arrival, decay] = found;
-    let risk = match (aversion, std_target) {
-        (Some(aversion), None) => InventoryRisk::Aversion(aversion),
-        (None, Some(target)) => InventoryRisk::StdTargetBase(target),
-        (_, given) => {
-            table.problem(
-                "model",
-                "\"glft\" needs exactly one of risk_aversion and inventory_std_target_base",
-            );
-            InventoryRisk::StdTargetBase(given.unwrap_or(1.0))
-        }
     };
-    for (key, value) in [(glft_only[2], arrival), (glft_only[3], decay)] {
+    if which == IntensityModel::GlftClosedForm && horizon_s.is_some() {
+        table.problem("horizon_s", "model = \"glft_closed_form\" has no horizon");
+    }
+    if horizon_s.is_some_and(|horizon| !(0.001..=86_400.0).contains(&horizon)) {
+        table.problem("horizon_s", "allowed is 0.001 to 86400");
+    }
+    for (key, value) in ARRIVAL_KEYS.into_iter().zip([arrival, decay]) {
         if value.is_none() && !table.has(key) {
-            table.problem(key, "is missing; model = \"glft\" needs it");
+            table.problem(key, "is missing; every model but \"fixed\" needs it");
         }
     }
-    Model::Glft {
-        risk,
+    Model::Intensity {
+        which,
+        risk: risk(table, which, aversion, target, penalty),
         order_arrival_per_s: arrival.unwrap_or(1.0),
         order_arrival_decay_per_bps: decay.unwrap_or(1.0),
+        horizon_s,
+    }
+}
+
+/// How inventory risk is priced: one key of two, and which two is the model's matter.
+fn risk(
+    table: &Table<'_>,
+    which: IntensityModel,
+    aversion: Option<f64>,
+    target: Option<f64>,
+    penalty: Option<f64>,
+) -> InventoryRisk {
+    let penalised = which == IntensityModel::CarteaJaimungal;
+    match (aversion, penalty, target) {
+        (Some(aversion), None, None) if !penalised => InventoryRisk::Aversion(aversion),
+        (None, Some(penalty), None) if penalised => InventoryRisk::RunningPenalty(penalty),
+        (None, None, Some(target)) => InventoryRisk::StdTargetBase(target),
+        (_, _, target) => {
+            let own = if penalised { "running_penalty" } else { "risk_aversion" };
+            table.problem(
+                "model",
+                format!("needs exactly one of {own} and inventory_std_target_base"),
+            );
+            InventoryRisk::StdTargetBase(target.unwrap_or(1.0))
+        }
     }
 }
 

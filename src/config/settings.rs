@@ -9,8 +9,10 @@ use std::path::PathBuf;
 
 use crate::domain::{Bps, Money, Prefix, Span};
 use crate::engine::SignalUse;
+use crate::inventory::HedgeMode;
 
 use super::alerts::Alerts;
+use super::capital::Capital;
 use super::fair::{Estimators, Fair};
 use super::secrets::{KeySource, SecretSource};
 
@@ -154,15 +156,32 @@ pub struct InstrumentSettings {
 pub enum Model {
     /// A constant half-spread and a skew linear in inventory.
     Fixed,
-    /// Guéant–Lehalle–Fernandez-Tapia (2013), closed-form asymptotic quotes.
-    Glft {
+    /// A model of fills that come as A·exp(−k·depth).
+    Intensity {
+        /// Which one.
+        which: IntensityModel,
         /// How inventory risk is priced.
         risk: InventoryRisk,
         /// A: arrivals a second at the fair price itself.
         order_arrival_per_s: f64,
         /// k: how fast arrivals thin out with distance, per basis point.
         order_arrival_decay_per_bps: f64,
+        /// Seconds to an end that keeps moving ahead; `None`: infinitely far.
+        horizon_s: Option<f64>,
     },
+}
+
+/// The models of fills that come as A·exp(−k·depth).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntensityModel {
+    /// Avellaneda–Stoikov (2008).
+    AvellanedaStoikov,
+    /// Guéant–Lehalle–Fernandez-Tapia (2013), exact.
+    Glft,
+    /// Its closed-form asymptotic quotes.
+    GlftClosedForm,
+    /// Cartea–Jaimungal (2015), with arrivals of their own on each side.
+    CarteaJaimungal,
 }
 
 /// How inventory risk is priced in the model: directly, or by what inventory it should lead to.
@@ -172,6 +191,8 @@ pub enum InventoryRisk {
     Aversion(f64),
     /// The standard deviation of inventory to aim at, base units; γ follows.
     StdTargetBase(f64),
+    /// φ: holding q first-level sizes costs φq² basis points a second.
+    RunningPenalty(f64),
 }
 
 /// The size of a level.
@@ -229,6 +250,12 @@ pub struct Quoting {
     pub post_fill_pause: Span,
     /// Half-life of the volatility estimate.
     pub volatility_half_life: Span,
+    /// How late we are assumed to learn of a move; what that costs widens the floor. Zero is off.
+    pub assumed_latency: Span,
+    /// Funding is taken for a drift of the price against whoever pays it.
+    pub use_funding_carry: bool,
+    /// Quotes lean against what is held of other quoted assets, by covariance.
+    pub cross_asset_skew: bool,
 }
 
 /// `[market]`: when the market is fit to be quoted.
@@ -281,6 +308,16 @@ pub struct Hedge {
     pub min_interval: Span,
     /// Exposure beyond the trigger for longer is an alarm and stops quotes that would add to it.
     pub deadline: Span,
+    /// What begins a hedge: the trigger, or the band inside which waiting is cheaper.
+    pub mode: HedgeMode,
+    /// A hedge first rests at the touch for this long; zero: it takes at once.
+    pub passive: Span,
+    /// From this share of a limit on a hedge is urgent: neither band nor resting, per cent.
+    pub urgent_exposure_pct: f64,
+    /// Assets without a hedge instrument are hedged by way of the one that moves with them.
+    pub cross: bool,
+    /// Time over which removed risk and funding are reckoned.
+    pub risk_horizon: Span,
 }
 
 /// `[risk]`: limits that no order passes, whatever its purpose.
@@ -370,6 +407,8 @@ pub struct Settings {
     pub risk: Risk,
     /// `[presence]`.
     pub presence: crate::inventory::PresenceParams,
+    /// `[capital]`.
+    pub capital: Capital,
     /// `[shutdown]`.
     pub shutdown: Shutdown,
     /// `[http]`.

@@ -8,7 +8,9 @@ mod event;
 mod ids;
 mod instrument;
 mod note;
+pub mod planted;
 mod quotes;
+mod reaction;
 mod time;
 mod units;
 
@@ -20,7 +22,9 @@ pub use event::{
 };
 pub use ids::{Asset, InstrumentId, OrderId, OrderIdSource, Prefix, VenueId};
 pub use instrument::{Instrument, InstrumentKind, ScaleError};
-pub use note::{FairSource, HaltCause, Level as NoteLevel, Note, Reason, State};
+pub use note::{CapitalStage, FairSource, HaltCause, Level as NoteLevel, Note, Reason, State};
+pub use planted::planted;
 pub use quotes::{Quote, QuoteSide, Quotes};
+pub use reaction::ReactionTimes;
 pub use time::{Span, Ts};
 pub use units::{Bps, Money, Px, Qty, Side};

@@ -61,6 +61,19 @@ impl fmt::Display for State {
     }
 }
 
+/// How near capital at risk is to its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CapitalStage {
+    /// Far from it, or there is none.
+    #[default]
+    Free,
+    /// Near: sizes that add risk shrink and skew grows.
+    Pressing,
+    /// Reached, and not yet well below it again: only reducing orders.
+    AtLimit,
+}
+
 /// Why the daemon halted. Every cause but a fault of the run itself is latched: it survives a
 /// restart and ends only by `resume`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,6 +100,7 @@ impl HaltCause {
     #[must_use]
     pub fn is_latched(self) -> bool {
         match self {
+            HaltCause::Operator if super::planted("halt_not_latched") => false,
             HaltCause::LossLimit
             | HaltCause::RepeatedExecution
             | HaltCause::ReconcileBreak
@@ -390,17 +404,43 @@ pub enum Note {
         qty: Qty,
         /// Net exposure before, base units from target.
         exposure_base: f64,
+        /// Time from passing the edge to the first hedge for it, milliseconds; `None` for further
+        /// ones.
+        waited_ms: Option<i64>,
     },
-    /// Net exposure is back inside the trigger.
+    /// Net exposure is back inside the edge, and no hedge for it can fill any more.
     HedgeDone {
         /// Base asset.
         base: String,
+        /// Where most of it was traded; `None` when quotes alone brought the exposure back.
+        instrument: Option<InstrumentId>,
         /// Net exposure after, base units from target.
         exposure_base: f64,
-        /// Time from the trigger, milliseconds.
+        /// Time from passing the edge, milliseconds.
         took_ms: i64,
+        /// Hedged, base units, above zero bought.
+        hedged_base: Money,
+        /// Fees paid, quote; below zero for rebates.
+        fees_quote: Money,
+        /// Paid against the mid at the time of the decision, quote.
+        slippage_quote: Money,
+        /// One standard deviation of the result over the horizon that is no longer at risk, quote.
+        risk_removed_quote: f64,
     },
-    /// Net exposure has stayed beyond the trigger for longer than the deadline.
+    /// How far net exposure may drift before hedging is cheaper has changed.
+    HedgeBand {
+        /// Base asset.
+        base: String,
+        /// Half-width, base units from target.
+        band_base: f64,
+        /// What hedging now costs, basis points.
+        cost_bps: f64,
+        /// How far quotes move per base unit held, basis points.
+        skew_bps_per_base: f64,
+        /// Standard deviation of inventory that the skew alone leaves, base units.
+        std_base: f64,
+    },
+    /// Net exposure has stayed beyond the edge for longer than the deadline.
     HedgeLate {
         /// Base asset.
         base: String,
@@ -408,6 +448,23 @@ pub enum Note {
         exposure_base: f64,
         /// Time from the trigger, milliseconds.
         since_ms: i64,
+    },
+    /// Capital at risk, when it has changed or come nearer to its limit or farther from it.
+    Capital {
+        /// How near it was.
+        from: CapitalStage,
+        /// How near it is.
+        to: CapitalStage,
+        /// Liquidation-adjusted value at risk, quote; `None`: a book is too thin to leave through.
+        at_risk_quote: Option<f64>,
+        /// Its limit, quote, if there is one.
+        limit_quote: Option<f64>,
+        /// Market value at risk over the horizon, quote.
+        var_quote: f64,
+        /// What leaving through the books costs now, quote; `None`: they do not take it all.
+        exit_cost_quote: Option<f64>,
+        /// 0 without pressure to 1 at the limit.
+        pressure: f64,
     },
     /// A book is proven.
     BookSynced {

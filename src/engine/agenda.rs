@@ -72,6 +72,11 @@ impl Agenda {
         self.hedges[group] = at;
     }
 
+    /// When the group's hedge is looked at next.
+    pub(super) fn hedge_due(&self, group: usize) -> Ts {
+        self.hedges[group]
+    }
+
     /// The first group from `from` on whose hedge is due.
     pub(super) fn next_hedge(&self, from: usize, now: Ts) -> Option<usize> {
         next_due(&self.hedges, from, now)

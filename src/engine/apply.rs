@@ -4,7 +4,7 @@ use super::Engine;
 use crate::domain::{
     Action, BookLoss, Event, Fill, HaltCause, Instrument, InstrumentId, InstrumentKind, LinkKind,
     Liquidity, Money, Note, OrderEvent, OrderId, OrderUpdate, Purpose, Reason, RejectClass, Side,
-    Span, Ts, VenueId,
+    Span, Ts, VenueId, planted,
 };
 use crate::orders::{Phase, Request, Step};
 
@@ -14,6 +14,9 @@ const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
 const REFUSAL_PAUSE: Span = Span::from_ms(1000);
 /// Pause between two renewals of a book that has thinned out or fallen mute.
 const RESYNC_PAUSE: Span = Span::from_s(15);
+/// Between two fills that quotes are changed for at once, whatever their pace: one more requote a
+/// second is what the message budget has to spare.
+const ANSWER_PAUSE: Span = Span::from_s(1);
 /// Pause before the account is read after a message that could not be.
 const GARBLED_PAUSE: Span = Span::from_s(1);
 /// Longest pause after refusals.
@@ -45,7 +48,7 @@ impl Engine {
                 self.desks[trade.instrument.index()].observe_trade(trade, self.now);
             }
             Event::Mark(mark) => {
-                self.desks[mark.instrument.index()].mark = Some(*mark);
+                self.desks[mark.instrument.index()].observe_mark(mark);
                 self.marked_at[mark.instrument.index()] = self.now;
             }
             Event::Funding { instrument, venue, amount, .. } => {
@@ -106,13 +109,16 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         desk.observe_book(now);
         desk.pace.observe(now);
+        if let Some(mid) = desk.mid_f64() {
+            self.correlations.observe(id, now, mid);
+        }
         self.observe_signals(id);
         self.agenda.quote_now(id);
         let desk = &self.desks[id.index()];
         self.agenda.set_profit(id, desk.profit_quote());
         self.venues[desk.venue.index()].market.alive_at = now;
         let group = &self.groups[desk.group];
-        if group.plan.since.is_some() && group.hedge_at == Some(id) {
+        if group.plan.since.is_some() && group.hedges.contains(&id) {
             self.agenda.hedge_now(desk.group);
         }
         self.observe_fair(id);
@@ -151,6 +157,7 @@ impl Engine {
         desk.pace.restart(self.now);
         let group = desk.group;
         self.agenda.quote_now(id);
+        self.agenda.hedge_now(group);
         self.tend_fair_of(group);
         out.push(Action::Note(Note::BookLost { instrument: id, why }));
     }
@@ -197,6 +204,13 @@ impl Engine {
     fn on_fill(&mut self, fill: &Fill, out: &mut Vec<Action>) {
         let now = self.now;
         let id = fill.instrument;
+        if planted("late_fill_dropped")
+            && fill.order.is_some_and(|order| {
+                self.orders.find(id, order).is_none_or(|order| !order.is_live())
+            })
+        {
+            return;
+        }
         let Some(fee_quote) = self.desks[id.index()].on_fill(fill, now) else { return };
         self.move_balances(fill);
         let mut purpose = None;
@@ -207,13 +221,26 @@ impl Engine {
             order.on_fill(fill.qty, now);
             self.after_order_news(id, order_id, out);
         }
+        self.capital.reckon_now();
         self.count_fill(fill, purpose);
+        if purpose == Some(Purpose::Hedge) {
+            self.on_hedge_fill(fill, fee_quote);
+        }
         let desk = &self.desks[id.index()];
         self.agenda.set_profit(id, desk.profit_quote());
         self.agenda.quote_now(id);
         self.agenda.hedge_now(desk.group);
         for &member in &self.groups[desk.group].members {
             self.agenda.quote_now(member);
+            // A fill is answered at once, however short ago a side was changed; those that follow
+            // at its heels keep the pace, or the message budget would not last.
+            let desk = &mut self.desks[member.index()];
+            if now.since(desk.answered_at) >= ANSWER_PAUSE {
+                desk.answered_at = now;
+                for side in &mut desk.sides {
+                    side.changed_at = Ts(0);
+                }
+            }
         }
         if purpose == Some(Purpose::Quote) && self.params.pace.post_fill_pause > Span::ZERO {
             let until = now + self.params.pace.post_fill_pause;
@@ -369,7 +396,8 @@ impl Engine {
             RejectClass::Closed => Reason::NotTrading,
             _ => Reason::RejectPause,
         };
-        if purpose == Purpose::Quote {
+        // A hedge instrument's pause holds back what would rest there, not what takes.
+        if purpose != Purpose::Flatten {
             self.pause_side(id, side, now + pause, reason);
         }
         if class == RejectClass::InsufficientFunds || class == RejectClass::ReduceOnly {

@@ -2,23 +2,30 @@
 
 use serde::Serialize;
 
+use super::cross_asset::Lean;
 use super::fair::FairNow;
 use super::params::{InstrumentParams, Params, Role};
 use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
-    Span, Trade, Ts, VenueId,
+    Span, Trade, Ts, VenueId, planted,
 };
 use crate::inventory::{Attribution, Booked, Markouts, Position, Presence};
 use crate::market::{
     Book, Intensity, IntensityParams, Pace, Signals, SlowVolatility, Touch, TradeFlow,
     TradeFlowParams, Volatility, VolatilityParams,
 };
-use crate::quoting::{Explanation, QuoteNumbers};
+use crate::quoting::{Explanation, Forecast, Memo, QuoteNumbers};
 use crate::risk::PriceMoves;
 
 /// Horizons at which fills are judged, besides that of the signals.
 const MARKOUT_HORIZONS: [Span; 5] =
     [Span::from_ms(100), Span::from_s(1), Span::from_s(5), Span::from_s(30), Span::from_s(60)];
+
+/// Time between two fundings until the venue has announced two: what is usual.
+const FUNDING_INTERVAL: Span = Span::from_s(8 * 3600);
+
+/// How often the model is asked what its quotes will do to inventory.
+const FORECAST_EVERY: Span = Span::from_s(10);
 
 /// One instrument on one venue.
 #[derive(Clone, Debug)]
@@ -42,12 +49,16 @@ pub(super) struct Desk {
     pub(super) flow: TradeFlow,
     pub(super) signals: Signals,
     pub(super) mark: Option<Mark>,
+    /// Time between two fundings, as far as two have been announced.
+    pub(super) funding_interval: Span,
     /// When the last public trade arrived.
     pub(super) traded_at: Ts,
     /// The holding that counts as flat, in base, once it is known.
     pub(super) target_base: Option<Money>,
     /// Held now, in base: balance of a spot asset, position of a perpetual.
     pub(super) held_base: Money,
+    /// When a fill last made the quotes change at once.
+    pub(super) answered_at: Ts,
     /// When our last fill arrived.
     pub(super) filled_at: Ts,
     /// Lots and cash; flat means on target.
@@ -63,6 +74,13 @@ pub(super) struct Desk {
     pub(super) numbers: Option<QuoteNumbers>,
     /// Of the last decision that somebody asked about.
     pub(super) explanation: Option<Explanation>,
+    /// The last exact table of the model.
+    pub(super) memo: Memo,
+    /// What moves its quotes besides its own asset.
+    pub(super) lean: Lean,
+    /// What the model expects of its quotes, and when to ask again.
+    pub(super) forecast: Option<Forecast>,
+    pub(super) forecast_due: Ts,
     pub(super) tally: Tally,
     /// No flattening order before then.
     pub(super) flatten_at: Ts,
@@ -142,8 +160,10 @@ impl Desk {
             flow: TradeFlow::new(TradeFlowParams::default()),
             signals: Signals::new(params.signals.measured),
             mark: None,
+            funding_interval: FUNDING_INTERVAL,
             traded_at: Ts(0),
             held_base: Money::ZERO,
+            answered_at: Ts(0),
             filled_at: Ts(0),
             position: Position::flat(),
             attribution: Attribution::new(),
@@ -154,6 +174,10 @@ impl Desk {
             sides: [side; 2],
             numbers: None,
             explanation: None,
+            memo: Memo::default(),
+            lean: Lean::default(),
+            forecast: None,
+            forecast_due: Ts(0),
             tally: Tally::default(),
             flatten_at: Ts(0),
         }
@@ -205,7 +229,8 @@ impl Desk {
         let Booked::New { fee_quote, fee_elsewhere } = self.position.book(fill, instrument) else {
             return None;
         };
-        let base_fee = if fill.fee_asset == instrument.base { fill.fee } else { Money::ZERO };
+        let in_base = fill.fee_asset == instrument.base && !planted("base_fee_forgotten");
+        let base_fee = if in_base { fill.fee } else { Money::ZERO };
         self.held_base += instrument.quantity(fill.qty.signed(fill.side)) - base_fee;
         self.filled_at = now;
         if let Some(touch) = self.book.touch() {
@@ -250,6 +275,19 @@ impl Desk {
         self.markouts.mark(now, touch.mid_half_ticks());
     }
 
+    pub(super) fn observe_mark(&mut self, mark: &Mark) {
+        if let Some(before) = &self.mark
+            && mark.next_funding > before.next_funding
+        {
+            let apart = mark.next_funding.since(before.next_funding);
+            // Anything else is no schedule: a venue that did not know, or an outage.
+            if (Span::from_s(3600)..=FUNDING_INTERVAL).contains(&apart) {
+                self.funding_interval = apart;
+            }
+        }
+        self.mark = Some(*mark);
+    }
+
     pub(super) fn observe_trade(&mut self, trade: &Trade, now: Ts) {
         let Some(touch) = self.book.touch() else { return };
         if self.flow.observe(trade, touch.mid_ticks()) {
@@ -276,6 +314,25 @@ impl Desk {
                 .check(&self.position, instrument)
                 .map_err(|imbalance| imbalance.to_string()),
             None => Ok(()),
+        }
+    }
+
+    /// Keeps for the next decision what this one has found: the model's table, and the lean and the
+    /// forecast where they were due.
+    pub(super) fn keep(
+        &mut self,
+        now: Ts,
+        memo: Memo,
+        lean: Option<Lean>,
+        forecast: Option<Option<Forecast>>,
+    ) {
+        self.memo = memo;
+        if let Some(lean) = lean {
+            self.lean = lean;
+        }
+        if let Some(forecast) = forecast {
+            self.forecast = forecast;
+            self.forecast_due = now + FORECAST_EVERY;
         }
     }
 

@@ -112,7 +112,7 @@ impl Engine {
     /// other one.
     fn compared_with(&self, id: InstrumentId) -> Option<InstrumentId> {
         let group = &self.groups[self.desks[id.index()].group];
-        let hedge = group.hedge_at.filter(|&hedge| hedge != id);
+        let hedge = group.hedges.iter().copied().find(|&hedge| hedge != id);
         self.leader_of(id)
             .or(hedge)
             .or_else(|| group.members.iter().copied().find(|&member| member != id))

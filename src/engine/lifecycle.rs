@@ -10,7 +10,9 @@
 
 use super::params::Mission;
 use super::{Ending, Engine, Stopping};
-use crate::domain::{Action, Control, HaltCause, Money, Note, RejectClass, State, VenueId};
+use crate::domain::{
+    Action, Control, HaltCause, Money, Note, RejectClass, State, VenueId, planted,
+};
 
 /// A halt, and how far its clean-up has come.
 #[derive(Clone, Debug)]
@@ -24,7 +26,8 @@ pub(super) struct Halt {
 impl State {
     /// Only orders that bring exposure towards zero may leave.
     pub(super) fn is_reducing_only(self) -> bool {
-        !matches!(self, State::Quoting | State::Warming)
+        let ignored = planted("reducing_ignored") && self == State::Reducing;
+        !ignored && !matches!(self, State::Quoting | State::Warming)
     }
 }
 
@@ -106,7 +109,9 @@ impl Engine {
         let pressing = self.pressing_reason();
         match (self.state, pressing) {
             (State::Quoting, Some(why)) => self.enter(State::Reducing, &why, out),
-            (State::Reducing, None) => self.enter(State::Quoting, "exposure within limits", out),
+            (State::Reducing, None) => {
+                self.enter(State::Quoting, "exposure and capital at risk within limits", out)
+            }
             _ => {}
         }
     }
@@ -117,7 +122,7 @@ impl Engine {
             return Some(text.clone());
         }
         if self.agenda.late_groups == 0 {
-            return None;
+            return self.capital.pressing_reason();
         }
         self.groups.iter().find_map(|group| {
             let since = group.plan.since.filter(|_| group.plan.late)?;
@@ -142,7 +147,7 @@ impl Engine {
             self.finish(Ending::MaybeLeft { text }, out);
             return;
         }
-        if self.orders.all().next().is_some() {
+        if self.orders.all().next().is_some() && !planted("flat_claimed") {
             return;
         }
         if self.params.shutdown.flatten && self.flatten(out) {
@@ -162,7 +167,7 @@ impl Engine {
             .filter(|desk| self.params.shutdown.flatten && !desk.is_flat())
             .map(|desk| format!("{} {}", desk.off_target_base(), desk.params.symbol))
             .collect();
-        match (&self.halt, left.is_empty()) {
+        match (&self.halt, left.is_empty() || planted("flat_claimed")) {
             (_, false) => Ending::MaybeLeft { text: format!("positions: {}", left.join(", ")) },
             (Some(halt), true) => Ending::SafetyHaltFlat { text: halt.text.clone() },
             (None, true) => Ending::FlatAndClean,
@@ -205,8 +210,9 @@ impl Engine {
         }
         let (now, since) = (self.now, self.quiet_since);
         let mut clear = true;
+        let believed = planted("stop_unverified") && self.state == State::Stopping;
         for venue in &mut self.venues {
-            if !venue.is_read_since(since) || venue.differs > 0 {
+            if !believed && !venue.is_read_since(since) || venue.differs > 0 {
                 clear = false;
                 if venue.asked_at.is_none() {
                     venue.ask_at = venue.ask_at.min(now);
@@ -230,21 +236,31 @@ impl Engine {
         match control {
             Control::Pause => self.set_paused(true, out),
             Control::Resume => self.resume(out),
-            Control::Kill { flatten } => {
-                self.halt(HaltCause::Operator, "killed by the operator", out);
-                if let Some(halt) = &mut self.halt {
-                    halt.flatten |= flatten;
-                }
-            }
+            Control::Kill { flatten } => self.kill(*flatten, out),
             Control::Stop => self.stop(out),
             Control::Explain => self.ask_why(),
             Control::Fault { text } => self.halt(HaltCause::Fault, text, out),
         }
     }
 
+    fn kill(&mut self, flatten: bool, out: &mut Vec<Action>) {
+        let (cause, text) = (HaltCause::Operator, "killed by the operator");
+        match &mut self.halt {
+            // A kill outlives a restart, also where something has halted before that does not.
+            Some(halt) if self.state == State::Halted && !halt.cause.is_latched() => {
+                (halt.cause, halt.text) = (cause, text.to_owned());
+                out.push(Action::Note(Note::Halted { cause, text: text.to_owned() }));
+            }
+            _ => self.halt(cause, text, out),
+        }
+        if let Some(halt) = &mut self.halt {
+            halt.flatten |= flatten;
+        }
+    }
+
     fn set_paused(&mut self, paused: bool, out: &mut Vec<Action>) {
         if self.paused != paused {
-            self.paused = paused;
+            self.paused = paused && !planted("pause_ignored");
             self.agenda.quote_all_now();
             out.push(Action::Note(Note::Paused { paused }));
         }
@@ -253,6 +269,10 @@ impl Engine {
     fn resume(&mut self, out: &mut Vec<Action>) {
         self.set_paused(false, out);
         self.imbalance = None;
+        if self.params.latch.take().is_some() {
+            // The halt of an earlier run, which would hold once the accounts have been read.
+            out.push(Action::Note(Note::Latch { set: false, text: "resumed".to_owned() }));
+        }
         if self.state == State::Halted {
             self.halt = None;
             self.breaker.reset();

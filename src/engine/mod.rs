@@ -8,12 +8,19 @@
 mod account;
 mod agenda;
 mod apply;
+mod capital;
+mod cross;
+mod cross_asset;
 mod desk;
 mod explain;
 mod fair;
+mod flatten;
+mod hedge_view;
 mod hedging;
 mod lifecycle;
+mod outlets;
 mod params;
+mod probe;
 mod quote;
 mod send;
 mod signals;
@@ -25,25 +32,31 @@ use std::sync::Arc;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
+pub use capital::{CapitalParams, CapitalView, HoldingView, StressView};
+pub use cross::CrossLeg;
 pub use desk::Tally;
 pub use explain::{ExplainedSide, ExplanationView, Explanations};
 pub use fair::FairView;
+pub use hedge_view::{BandView, HedgeRecordView, HedgeView, OutletView};
 pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
     ReferenceParams, RiskParams, Role, ShutdownParams, SignalUse, VenueParams,
 };
 pub use view::{
-    GroupView, InstrumentView, LevelView, OrderView, SideView, Status, Summary, VenueView,
+    CarryView, GroupView, InstrumentView, LevelView, OrderView, PairView, SideView, Status,
+    Summary, VenueView,
 };
 
 use crate::domain::{
     Action, Event, Fill, InstrumentId, Liquidity, Money, Note, OrderIdSource, Purpose, Px, Qty,
     Side, Span, State, Ts, VenueId,
 };
-use crate::market::SlowVolatility;
+use crate::inventory::hedge::HedgeLog;
+use crate::market::{CorrelationParams, Correlations, SlowVolatility};
 use crate::orders::Store;
 use crate::risk::Breaker;
 use agenda::Agenda;
+use capital::Capital;
 use desk::Desk;
 use hedging::Group;
 use lifecycle::Halt;
@@ -121,6 +134,9 @@ pub struct Engine {
     venues: Vec<Venue>,
     desks: Vec<Desk>,
     groups: Vec<Group>,
+    hedge_log: HedgeLog,
+    correlations: Correlations,
+    capital: Capital,
     agenda: Agenda,
     marked_at: Vec<Ts>,
     orders: Store,
@@ -156,6 +172,8 @@ impl Engine {
             .collect();
         let agenda = Agenda::new(desks.iter().map(Desk::is_quoted).collect());
         let groups = desks.iter().map(|_| Group::new(params.hedge, params.fair.fusion)).collect();
+        let correlations = Correlations::new(desks.len(), CorrelationParams::default());
+        let capital = Capital::new(params.capital, desks.len());
         let venues = params
             .venues
             .iter()
@@ -181,6 +199,9 @@ impl Engine {
             venues,
             desks,
             groups,
+            hedge_log: HedgeLog::default(),
+            correlations,
+            capital,
             agenda,
             marked_at: vec![Ts(0); params.instruments.len()],
             orders: Store::new(params.instruments.len()),
@@ -215,6 +236,7 @@ impl Engine {
             self.apply(event, out);
         }
         self.check_identity(out);
+        self.reckon_capital(out);
         self.live(out);
         self.tend_orders(out);
         self.hedge(out);

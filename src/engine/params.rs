@@ -1,5 +1,6 @@
 //! Everything the engine is told before it starts.
 
+use super::capital::CapitalParams;
 use crate::domain::{HaltCause, InstrumentId, Money, Span, VenueId};
 use crate::inventory::{HedgeParams, PresenceParams};
 use crate::market::SignalParams;
@@ -231,6 +232,8 @@ pub struct Params {
     pub risk: RiskParams,
     /// What counts as making a market.
     pub presence: PresenceParams,
+    /// What capital at risk is reckoned with.
+    pub capital: CapitalParams,
     /// How to stop.
     pub shutdown: ShutdownParams,
     /// A latched halt of an earlier run.

@@ -1,6 +1,9 @@
 //! Wanted quotes, the reasons for having none, and the changes that follow.
 
+use rust_decimal::prelude::ToPrimitive;
+
 use super::Engine;
+use super::cross_asset::Lean;
 use super::send::Wish;
 use crate::domain::{
     Action, FairSource, InstrumentId, InstrumentKind, Note, OrderId, OrderKind, Purpose, Quote,
@@ -12,6 +15,21 @@ use crate::quoting;
 
 /// Levels of the market that a snapshot of presence looks at.
 const PRESENCE_LEVELS: usize = 6;
+/// The usual time between two payments of funding. Where the venue pays more often, the drift is
+/// taken for smaller than it is.
+const FUNDING_INTERVAL: Span = Span::from_s(8 * 3600);
+
+/// What a decision starts from.
+struct Start<'a> {
+    inputs: quoting::Inputs<'a>,
+    /// The own book's fair price, quote per base.
+    own_price: f64,
+    source: FairSource,
+    /// Fair price against the mid, bps.
+    lean_bps: f64,
+    /// What other assets' holdings do to the quotes, if it was reckoned anew.
+    lean: Option<Lean>,
+}
 
 impl Engine {
     /// Decides every instrument whose inputs have changed, or whose time has come.
@@ -142,36 +160,28 @@ impl Engine {
         self.is_alive(desk) && self.is_mute(desk)
     }
 
-    /// The model's quotes, with the pauses of each side.
-    fn wanted(&mut self, id: InstrumentId, out: &mut Vec<Action>) -> Quotes {
-        let now = self.now;
+    /// What a decision on an instrument starts from, or why there is none to make.
+    fn start(&self, id: InstrumentId) -> Result<Start<'_>, Reason> {
         let desk = &self.desks[id.index()];
-        let Some(instrument) = &desk.listed else { return Quotes::none(id, Reason::NotListed) };
+        let instrument = desk.listed.as_ref().ok_or(Reason::NotListed)?;
         let own: Vec<_> = if self.params.market.use_own_order_filter {
             self.orders.resting(id).collect()
         } else {
             Vec::new()
         };
-        let Some(touch) = desk.touch_of_others(&own).filter(|touch| !touch.is_crossed()) else {
-            return Quotes::none(id, Reason::BookThin);
-        };
-        let Some((maker_fee, _)) = desk.fees else { return Quotes::none(id, Reason::Starting) };
-        let (exposure, _) = self.exposure(desk);
+        let touch = desk.touch_of_others(&own).filter(|touch| !touch.is_crossed());
+        let touch = touch.ok_or(Reason::BookThin)?;
+        let (maker_fee, _) = desk.fees.ok_or(Reason::Starting)?;
+        let exposure = self.factor_exposure(desk.group);
         let intensity = desk.intensity.estimate();
         let signals = self.signals_for(desk, &touch);
-        let as_f64 = |money: crate::domain::Money| {
-            rust_decimal::prelude::ToPrimitive::to_f64(&money).unwrap_or(f64::NAN)
-        };
+        let as_f64 = |money: crate::domain::Money| money.to_f64().unwrap_or(f64::NAN);
         let own_price = signals.fair_ticks * instrument.tick_f64();
-        let fair = match self.fair_for(id, own_price) {
-            Ok(fair) => fair,
-            Err(reason) => return Quotes::none(id, reason),
-        };
+        let fair = self.fair_for(id, own_price)?;
         // Alpha is what the own book's price misses; another venue's price has seen it.
         let alpha_bps = if fair.source == FairSource::Own { signals.alpha_bps } else { 0.0 };
         let fair_price = fair.price * (1.0 + alpha_bps * 1e-4);
-        let lean_bps = (fair_price / (touch.mid_ticks() * instrument.tick_f64()) - 1.0) * 1e4;
-        let inputs = quoting::Inputs {
+        let mut inputs = quoting::Inputs {
             instrument,
             fair_price,
             best_bid: touch.bid.px,
@@ -179,37 +189,51 @@ impl Engine {
             volatility_bps_sqrt_s: self.volatility_of(desk),
             intensity_a_per_s: intensity.a_per_s,
             intensity_k_per_bps: intensity.k_per_bps,
-            drift_bps_per_s: 0.0,
+            drift_bps_per_s: self.carry_bps_per_s(desk),
+            risk_pressure: self.capital.lean(id),
             inventory_base: as_f64(exposure),
             inventory_limit_base: as_f64(desk.params.limits.inventory_limit_base),
             maker_fee_bps: as_f64(maker_fee) * 1e4,
             adverse_move_bps: signals.adverse_move_bps,
             widening: signals.widening,
+            trade_imbalance: desk.flow.imbalance(),
+            cross_asset_skew_bps: 0.0,
         };
-        let maker_fee_bps = inputs.maker_fee_bps;
-        let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
-        let inventory_base = inputs.inventory_base;
-        let (mut decision, explanation) = if self.explaining {
-            let (decision, explanation) = quoting::explain(&self.params.quoting, &inputs);
-            (decision, Some(explanation))
+        let lean = self.lean(desk, &inputs);
+        inputs.cross_asset_skew_bps =
+            self.cross_asset_skew_bps(lean.as_ref().unwrap_or(&desk.lean), &inputs);
+        let lean_bps = (fair_price / (touch.mid_ticks() * instrument.tick_f64()) - 1.0) * 1e4;
+        Ok(Start { inputs, own_price, source: fair.source, lean_bps, lean })
+    }
+
+    /// The model's quotes, with the pauses of each side.
+    fn wanted(&mut self, id: InstrumentId, out: &mut Vec<Action>) -> Quotes {
+        let now = self.now;
+        let mut memo = std::mem::take(&mut self.desks[id.index()].memo);
+        let Start { inputs, own_price, source, lean_bps, lean } = match self.start(id) {
+            Ok(start) => start,
+            Err(reason) => {
+                self.desks[id.index()].memo = memo;
+                return Quotes::none(id, reason);
+            }
+        };
+        let (decision, explanation) = if self.explaining {
+            let (decision, why) = quoting::explain(&self.params.quoting, &inputs, &mut memo);
+            (decision, Some(why))
         } else {
-            (quoting::quote(&self.params.quoting, &inputs), None)
+            (quoting::quote_with(&self.params.quoting, &inputs, &mut memo), None)
         };
-        self.quoted_around(id, own_price, fair.source, out);
+        let forecast = (now >= self.desks[id.index()].forecast_due)
+            .then(|| quoting::forecast(&self.params.quoting, &inputs, &mut memo));
+        let (maker_fee_bps, inventory_base) = (inputs.maker_fee_bps, inputs.inventory_base);
+        let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
+        self.desks[id.index()].keep(now, memo, lean, forecast);
+        self.quoted_around(id, own_price, source, out);
         if let Some(numbers) = &decision.numbers {
             self.pull_toxic(id, numbers.half_spread_bps, lean_bps, maker_fee_bps, out);
         }
+        let quotes = self.with_pauses(id, decision.quotes);
         let desk = &mut self.desks[id.index()];
-        for side in Side::BOTH {
-            if let Some((until, reason)) = desk.sides[side.index()].pause {
-                if now < until {
-                    decision.quotes.sides[side.index()] = QuoteSide::none(reason);
-                    self.agenda.quote_by(id, until);
-                } else {
-                    desk.sides[side.index()].pause = None;
-                }
-            }
-        }
         if let Some(numbers) = decision.numbers
             && desk.numbers.is_none_or(|before| before != numbers)
         {
@@ -225,10 +249,33 @@ impl Engine {
         }
         desk.numbers = decision.numbers;
         if let Some(explanation) = explanation {
-            let quotes = decision.quotes.clone();
-            desk.explanation = Some(quoting::Explanation { quotes, ..explanation });
+            desk.explanation = Some(quoting::Explanation { quotes: quotes.clone(), ..explanation });
         }
-        decision.quotes
+        quotes
+    }
+
+    /// The quotes without those of sides that pause.
+    fn with_pauses(&mut self, id: InstrumentId, mut quotes: Quotes) -> Quotes {
+        let desk = &mut self.desks[id.index()];
+        for side in Side::BOTH {
+            if let Some((until, reason)) = desk.sides[side.index()].pause {
+                if self.now < until {
+                    quotes.sides[side.index()] = QuoteSide::none(reason);
+                    self.agenda.quote_by(id, until);
+                } else {
+                    desk.sides[side.index()].pause = None;
+                }
+            }
+        }
+        quotes
+    }
+
+    /// The drift that funding amounts to, where it is to be reckoned with: a rate above zero is paid
+    /// by who holds, as if the price fell.
+    fn carry_bps_per_s(&self, desk: &super::desk::Desk) -> f64 {
+        let rate = desk.mark.as_ref().filter(|_| self.params.quoting.use_funding_carry);
+        let rate = rate.and_then(|mark| mark.funding_rate.to_f64()).unwrap_or(0.0);
+        -rate * 1e4 / FUNDING_INTERVAL.seconds()
     }
 
     /// Brings the working orders to the wanted ones.

@@ -4,7 +4,7 @@ use super::Engine;
 use super::desk::Desk;
 use crate::domain::{
     Action, Amend, InstrumentId, InstrumentKind, Money, NewOrder, Note, OrderId, OrderKind,
-    Purpose, Px, Qty, Reason, Side, Ts,
+    Purpose, Px, Qty, Reason, Side, Ts, planted,
 };
 use crate::orders::{Order, Phase, Request};
 use crate::risk::{self, Approved, Lane, Standing};
@@ -24,7 +24,7 @@ pub(super) struct Wish {
 impl Engine {
     /// Sends an order if every limit allows it, smaller where a limit leaves only part of it.
     pub(super) fn place(&mut self, wish: Wish, out: &mut Vec<Action>) -> Result<OrderId, Reason> {
-        let approved = self.approve(wish).inspect_err(|&reason| {
+        let approved = self.approve(wish, None).inspect_err(|&reason| {
             out.push(Action::Note(Note::GateBlocked {
                 instrument: wish.instrument,
                 side: wish.side,
@@ -69,7 +69,8 @@ impl Engine {
         id
     }
 
-    fn approve(&mut self, wish: Wish) -> Result<Approved, Reason> {
+    /// `instead_of` names an order that the wish would take the place of.
+    fn approve(&mut self, wish: Wish, instead_of: Option<OrderId>) -> Result<Approved, Reason> {
         let desk = &self.desks[wish.instrument.index()];
         let Some(instrument) = &desk.listed else { return Err(Reason::NotListed) };
         let order = NewOrder {
@@ -84,14 +85,19 @@ impl Engine {
         };
         let exposed = self.orders.exposed(wish.instrument);
         let same_side = if wish.side == Side::Buy { exposed.buys } else { exposed.sells };
-        let (exposure_base, towards) = self.exposure(desk);
+        let (net_base, towards) = self.exposure(desk);
+        // A hedge answers for what moves with its asset too.
+        let exposure_base = match wish.purpose {
+            Purpose::Hedge => self.factor_exposure(desk.group),
+            Purpose::Quote | Purpose::Flatten => net_base,
+        };
         let standing = Standing {
             instrument,
             position_base: desk.off_target_base(),
             same_side_base: instrument.quantity(same_side),
             exposure_base,
             exposure_orders_base: towards[wish.side.index()],
-            hedge_orders_base: self.hedge_orders(desk, wish.side),
+            hedge_orders_base: self.hedge_orders(desk, wish.side, instead_of),
             reference_price: self.reference_price(wish.instrument),
             open_orders: u32::try_from(self.orders.live(wish.instrument).count())
                 .unwrap_or(u32::MAX),
@@ -118,9 +124,12 @@ impl Engine {
         (net, orders)
     }
 
-    /// What hedging and flattening orders of that side could still trade of the desk's base asset,
-    /// in base.
-    fn hedge_orders(&self, desk: &Desk, side: Side) -> Money {
+    /// What hedging and flattening orders of that side but one could still trade of the desk's base
+    /// asset, in base.
+    fn hedge_orders(&self, desk: &Desk, side: Side, but: Option<OrderId>) -> Money {
+        if planted("hedges_not_counted") {
+            return Money::ZERO;
+        }
         let members = self.groups[desk.group].members.iter().map(|id| &self.desks[id.index()]);
         members
             .filter_map(|member| member.listed.as_ref())
@@ -128,7 +137,8 @@ impl Engine {
                 let hedges = self
                     .orders
                     .of(instrument.id)
-                    .filter(|order| order.new.side == side && order.new.purpose != Purpose::Quote);
+                    .filter(|order| order.new.side == side && order.new.purpose != Purpose::Quote)
+                    .filter(|order| Some(order.new.id) != but);
                 instrument.quantity(hedges.map(Order::exposed).sum())
             })
             .sum()
@@ -182,7 +192,10 @@ impl Engine {
         let venue = desk.venue;
         let Some(order) = self.orders.find(instrument, id).cloned() else { return };
         let grows = qty > order.qty || px != order.px;
-        if grows && !self.may_become(&order.new, px, qty - order.traded) {
+        if grows
+            && !planted("amends_ungated")
+            && !self.may_become(&order.new, px, qty - order.traded)
+        {
             self.cancel(instrument, id, out);
             return;
         }
@@ -202,7 +215,8 @@ impl Engine {
     }
 
     /// Whether the gate would pass the order's remainder whole at another price or quantity. The
-    /// order itself is counted as well, so this is on the safe side.
+    /// order itself is counted as well, so this is on the safe side; but for the rule that hedges
+    /// do not pass zero, which a hedge would then never meet.
     fn may_become(&mut self, order: &NewOrder, px: Px, qty: Qty) -> bool {
         let wish = Wish {
             instrument: order.instrument,
@@ -213,12 +227,13 @@ impl Engine {
             reduce_only: order.reduce_only,
             purpose: order.purpose,
         };
-        self.approve(wish).is_ok_and(|approved| approved.order().qty == qty)
+        self.approve(wish, Some(order.id)).is_ok_and(|approved| approved.order().qty == qty)
     }
 
     /// Cancels every live order, orders of unknown fate included.
     pub(super) fn cancel_all(&mut self, out: &mut Vec<Action>) {
-        for index in 0..self.desks.len() {
+        let known = if planted("cancel_all_forgets") { 0 } else { self.desks.len() };
+        for index in 0..known {
             let instrument = self.desks[index].id;
             let ids: Vec<OrderId> = self
                 .orders

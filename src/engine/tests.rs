@@ -32,6 +32,7 @@ fn params() -> Params {
         }],
         quoting: quoting::Params::default(),
         signals: SignalUse::default(),
+        capital: CapitalParams::default(),
         fair: FairParams::default(),
         estimators: EstimatorParams::default(),
         pace: Pace {

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
+use super::capital::CapitalView;
 use super::desk::Desk;
 use super::fair::FairView;
+use super::hedge_view::{HedgeRecordView, HedgeView};
 use super::{Counts, Ending, Engine, Explanations, Tally};
 use crate::domain::{
-    BudgetUsage, HaltCause, InstrumentId, Money, Purpose, Reason, Side, State, Ts,
+    BudgetUsage, HaltCause, Instrument, InstrumentId, InstrumentKind, Money, Purpose, Reason, Side,
+    State, Ts,
 };
-use crate::inventory::{Markout, Parts, PresenceView, Realised};
+use crate::inventory::hedge::HedgeTotals;
+use crate::inventory::{Markout, Parts, PresenceView, Realised, carry};
 use crate::market::{Reading, SignalsView};
 use crate::orders::{Order, Phase, Request};
-use crate::quoting::QuoteNumbers;
+use crate::quoting::{Forecast, QuoteNumbers};
 
 /// The daemon at one instant. Decimals are strings.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +39,12 @@ pub struct Status {
     pub instruments: Vec<InstrumentView>,
     /// Exposure by base asset.
     pub exposure: Vec<GroupView>,
+    /// Money that inventory puts at risk.
+    pub capital: CapitalView,
+    /// How prices move together, pair by pair, as far as anything was sampled; 200 pairs at most.
+    pub correlations: Vec<PairView>,
+    /// The last hedges, oldest first.
+    pub hedges: Vec<HedgeRecordView>,
     /// Orders that are not closed.
     pub orders: Vec<OrderView>,
     /// The session so far.
@@ -177,8 +187,44 @@ pub struct InstrumentView {
     pub mark_price: Option<Money>,
     /// Funding rate of the running interval, ratio.
     pub funding_rate: Option<Money>,
+    /// Funding and basis; `None` without a mark price.
+    pub carry: Option<CarryView>,
     /// The numbers behind the quotes now.
     pub quote: Option<QuoteNumbers>,
+    /// What the model expects of its quotes in the long run; compare `average_inventory_base`.
+    pub forecast: Option<Forecast>,
+}
+
+/// How the prices of two instruments move together.
+#[derive(Clone, Debug, Serialize)]
+pub struct PairView {
+    /// The first, `venue:SYMBOL`.
+    pub of: String,
+    /// The second.
+    pub to: String,
+    /// Correlation, −1 to 1; the prior until it is measured.
+    pub correlation: f64,
+    /// How far the first moves when the second moves by one.
+    pub beta: f64,
+    /// Joint samples.
+    pub samples: u32,
+    /// Measured on enough of them.
+    pub trusted: bool,
+}
+
+/// What holding a perpetual costs or earns.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CarryView {
+    /// Cash expected at the next settlement, quote; below zero when we pay.
+    pub expected_funding_quote: Money,
+    /// When that is, milliseconds from now.
+    pub settles_in_ms: i64,
+    /// What a base unit held earns until then, spread over the interval, quote per day.
+    pub drift_quote_per_day: f64,
+    /// The funding rate over a year, ratio.
+    pub funding_annualised: f64,
+    /// Mid above the mid of a spot instrument of the same base, basis points; `None` without one.
+    pub basis_bps: Option<f64>,
 }
 
 /// Exposure of one base asset over all venues.
@@ -194,8 +240,10 @@ pub struct GroupView {
     pub open_buys_base: Money,
     /// What live orders could still sell, base.
     pub open_sells_base: Money,
-    /// How long the exposure has been beyond the hedge trigger, milliseconds.
+    /// How long the exposure has been beyond the edge from which on it is hedged, milliseconds.
     pub beyond_trigger_ms: Option<i64>,
+    /// How it is hedged; `None` where nothing hedges it.
+    pub hedge: Option<HedgeView>,
 }
 
 /// One order that is not closed.
@@ -230,6 +278,8 @@ pub struct Summary {
     pub duration_ms: i64,
     /// What was done.
     pub counts: Counts,
+    /// What hedging cost and removed.
+    pub hedging: HedgeTotals,
     /// Fills that rested.
     pub maker_fills: u64,
     /// Fills that took.
@@ -257,6 +307,9 @@ impl Engine {
             venues: self.venues.iter().map(|venue| venue_view(venue, now)).collect(),
             instruments: self.desks.iter().map(|desk| self.instrument_view(desk, now)).collect(),
             exposure: self.group_views(now),
+            capital: self.capital.view().clone(),
+            correlations: self.pair_views(),
+            hedges: self.hedge_records(),
             orders: self.orders.all().filter_map(|order| self.order_view(order, now)).collect(),
             session: self.summary(now),
             explanations: self.explanations.clone(),
@@ -281,6 +334,7 @@ impl Engine {
         Summary {
             duration_ms: now.since(began).ms(),
             counts: self.counts,
+            hedging: self.hedge_log.totals(),
             maker_fills: self.desks.iter().map(|desk| desk.tally.maker_fills).sum(),
             taker_fills: self.desks.iter().map(|desk| desk.tally.taker_fills).sum(),
             maker_volume_quote: self.desks.iter().map(|desk| desk.tally.maker_volume_quote).sum(),
@@ -360,14 +414,66 @@ impl Engine {
             taker_fee: desk.fees.map(|(_, taker)| taker),
             mark_price: desk.mark.as_ref().map(|mark| mark.mark_price),
             funding_rate: desk.mark.as_ref().map(|mark| mark.funding_rate),
+            carry: self.carry_view(desk),
             quote: desk.numbers,
+            forecast: desk.forecast,
         }
     }
 
+    fn pair_views(&self) -> Vec<PairView> {
+        let name = |desk: &Desk| {
+            format!("{}:{}", self.venues[desk.venue.index()].name, desk.params.symbol)
+        };
+        let pairs = self
+            .desks
+            .iter()
+            .enumerate()
+            .flat_map(|(at, one)| self.desks[at + 1..].iter().map(move |other| (one, other)));
+        pairs
+            .map(|(one, other)| (one, other, self.correlations.correlation(one.id, other.id)))
+            .filter(|(_, _, estimate)| estimate.samples > 0)
+            .map(|(one, other, estimate)| PairView {
+                of: name(one),
+                to: name(other),
+                correlation: estimate.value,
+                beta: self.correlations.beta(one.id, other.id).value,
+                samples: estimate.samples,
+                trusted: estimate.trusted,
+            })
+            .take(200)
+            .collect()
+    }
+
+    fn carry_view(&self, desk: &Desk) -> Option<CarryView> {
+        let mark = desk.mark.as_ref()?;
+        let is_spot = |listed: &Instrument| listed.kind == InstrumentKind::Spot;
+        if desk.listed.as_ref().is_none_or(is_spot) {
+            return None;
+        }
+        let interval_s = desk.funding_interval.seconds();
+        let rate = mark.funding_rate.to_f64()?;
+        let members = self.groups[desk.group].members.iter().map(|id| &self.desks[id.index()]);
+        let spot = members
+            .filter(|other| other.listed.as_ref().is_some_and(is_spot))
+            .find_map(Desk::mid_f64);
+        Some(CarryView {
+            expected_funding_quote: carry::funding_cash(
+                desk.held_base,
+                mark.mark_price,
+                mark.funding_rate,
+            ),
+            settles_in_ms: mark.next_funding.since(self.now).ms(),
+            drift_quote_per_day: 86_400.0
+                * carry::drift_quote_per_s(mark.mark_price.to_f64()?, rate, interval_s),
+            funding_annualised: carry::annualised(rate, interval_s),
+            basis_bps: spot.zip(desk.mid_f64()).and_then(|(s, p)| carry::basis_bps(s, p)),
+        })
+    }
+
     fn group_views(&self, now: Ts) -> Vec<GroupView> {
-        let listed = self.groups.iter().filter(|group| !group.members.is_empty());
+        let listed = self.groups.iter().enumerate().filter(|(_, group)| !group.members.is_empty());
         listed
-            .map(|group| {
+            .map(|(index, group)| {
                 let desk = &self.desks[group.members[0].index()];
                 let (net_base, [buys, sells]) = self.exposure(desk);
                 let net_quote = net_base.to_f64().zip(desk.mid_f64()).map(|(net, mid)| net * mid);
@@ -378,6 +484,7 @@ impl Engine {
                     open_buys_base: buys,
                     open_sells_base: sells,
                     beyond_trigger_ms: group.plan.since.map(|since| now.since(since).ms()),
+                    hedge: self.hedge_view(index),
                 }
             })
             .collect()

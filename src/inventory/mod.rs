@@ -4,14 +4,15 @@
 //! to people are `f64`.
 
 mod attribution;
-mod hedge;
+pub mod carry;
+pub mod hedge;
 mod markout;
 mod payoff;
 mod position;
 mod presence;
 
 pub use attribution::{Attribution, Imbalance, Parts};
-pub use hedge::{HedgeInputs, HedgeOrder, HedgeParams, HedgePlan, Hedger};
+pub use hedge::{HedgeInputs, HedgeMode, HedgeOrder, HedgeParams, HedgePlan, Hedger};
 pub use markout::{Adverse, MAX_PENDING, Markout, MarkoutMean, Markouts, Realised};
 pub use payoff::Payoff;
 pub use position::{Booked, Position, RECENT_TRADES};

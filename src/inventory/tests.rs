@@ -211,83 +211,6 @@ fn an_inverse_contract_earns_in_base_and_is_entered_at_the_harmonic_mean() {
     assert_eq!(Payoff::inverse(Money::ONE, Money::ZERO), None);
 }
 
-fn hedge_params() -> HedgeParams {
-    HedgeParams {
-        trigger_base: money("0.05"),
-        target_base: money("0.01"),
-        max_order_base: money("0.2"),
-        max_slippage_bps: money("5"),
-        min_interval: Span::from_ms(500),
-        deadline: Span::from_s(3),
-    }
-}
-
-fn hedge_inputs<'a>(
-    instrument: &'a Instrument,
-    exposure: &str,
-    in_flight: &str,
-) -> HedgeInputs<'a> {
-    HedgeInputs {
-        instrument,
-        exposure_base: money(exposure),
-        in_flight_base: money(in_flight),
-        best_bid: Some(Px(600_000)),
-        best_ask: Some(Px(600_001)),
-    }
-}
-
-#[test]
-fn a_hedge_goes_back_to_the_target_and_is_not_repeated_while_on_its_way() {
-    let instrument = instrument();
-    let mut hedger = Hedger::new(hedge_params());
-    let ms = |ms: i64| Ts::from_ms(1_000_000 + ms);
-    let plan = hedger.plan(ms(0), &hedge_inputs(&instrument, "0.049", "0"));
-    assert_eq!(plan, HedgePlan::default());
-    let plan = hedger.plan(ms(1), &hedge_inputs(&instrument, "0.1234", "0"));
-    let order = HedgeOrder { side: Side::Sell, qty: Qty(113), px: Px(599_700) };
-    assert_eq!(plan.order, Some(order), "113.4 lots to the target, 5 bps through the bid");
-    assert_eq!((plan.since, plan.next), (Some(ms(1)), Some(ms(501))));
-    let plan = hedger.plan(ms(600), &hedge_inputs(&instrument, "0.1234", "-0.113"));
-    assert_eq!(plan.order, None, "all of it is on its way");
-    // It filled for a third and expired; a late fill of the rest cannot be counted twice.
-    let plan = hedger.plan(ms(700), &hedge_inputs(&instrument, "0.0834", "0"));
-    assert_eq!(plan.order.map(|order| order.qty), Some(Qty(73)));
-    let plan = hedger.plan(ms(800), &hedge_inputs(&instrument, "0.0604", "0"));
-    assert_eq!(plan.order, None, "within the interval");
-    assert_eq!(plan.next, Some(ms(1200)));
-    let plan = hedger.plan(ms(900), &hedge_inputs(&instrument, "0.0104", "0"));
-    assert_eq!(plan.done, Some(Span::from_ms(899)));
-    assert_eq!(hedger.plan(ms(901), &hedge_inputs(&instrument, "0.0104", "0")).done, None);
-}
-
-#[test]
-fn a_short_exposure_is_bought_back_up_to_the_price_cap() {
-    let instrument = instrument();
-    let mut hedger = Hedger::new(hedge_params());
-    let plan = hedger.plan(Ts(1), &hedge_inputs(&instrument, "-1", "0"));
-    let order = HedgeOrder { side: Side::Buy, qty: Qty(200), px: Px(600_301) };
-    assert_eq!(plan.order, Some(order), "cut to the largest order; 300.0005 ticks above");
-}
-
-#[test]
-fn exposure_that_cannot_be_hedged_is_late_after_the_deadline() {
-    let instrument = instrument();
-    let mut hedger = Hedger::new(hedge_params());
-    let dark = HedgeInputs { best_bid: None, ..hedge_inputs(&instrument, "0.1", "0") };
-    let start = hedger.plan(Ts(0), &dark);
-    assert_eq!((start.order, start.late, start.next), (None, false, Some(Ts(3_000_000_000))));
-    assert!(hedger.plan(Ts(3_000_000_000), &dark).late);
-    let lit = hedger.plan(Ts(3_100_000_000), &hedge_inputs(&instrument, "0.1", "0"));
-    assert!(lit.late && lit.order.is_some(), "late hedges are still placed");
-}
-
-#[test]
-fn bad_hedge_settings_are_all_named() {
-    assert!(hedge_params().problems().is_empty());
-    let bad = HedgeParams { target_base: money("0.05"), deadline: Span::ZERO, ..hedge_params() };
-    assert_eq!(bad.problems().len(), 2);
-}
-
 #[derive(Clone, Debug)]
 enum Step {
     Mark(i64),
@@ -352,31 +275,6 @@ proptest! {
             // Average cost divides, which rounds at the 28th digit.
             let split = position.realised() + position.unrealised(mark, &instrument);
             prop_assert!((split - total).abs() < Money::new(1, 15));
-        }
-    }
-
-    #[test]
-    fn hedges_never_add_to_or_flip_the_exposure(
-        exposure in -400_000..400_000i64,
-        in_flight in -400_000..400_000i64,
-        now in 0..10_000i64,
-    ) {
-        let instrument = instrument();
-        let mut hedger = Hedger::new(hedge_params());
-        let inputs = HedgeInputs {
-            exposure_base: Money::new(exposure, 6),
-            in_flight_base: Money::new(in_flight, 6),
-            ..hedge_inputs(&instrument, "0", "0")
-        };
-        if let Some(order) = hedger.plan(Ts::from_ms(now), &inputs).order {
-            let change = instrument.quantity(order.qty.signed(order.side));
-            for before in [inputs.exposure_base, inputs.exposure_base + inputs.in_flight_base] {
-                let after = before + change;
-                prop_assert!(after.abs() < before.abs());
-                prop_assert!(after.is_zero()
-                    || after.is_sign_positive() == before.is_sign_positive());
-            }
-            prop_assert!(order.qty >= instrument.least_qty(order.px));
         }
     }
 }

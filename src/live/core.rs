@@ -48,6 +48,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const LEAST_FAREWELL: Duration = Duration::from_millis(250);
 
 mod chores;
+mod reaction;
 
 /// One venue: its protocol and its websockets.
 struct Venue {
@@ -112,6 +113,9 @@ pub(super) struct Driver {
     order_sent: bool,
     http_sent: bool,
     latency: Histogram<u64>,
+    reactions: reaction::Reactions,
+    /// When what this turn works on was found ready.
+    heard_at: Instant,
 }
 
 impl Driver {
@@ -135,6 +139,8 @@ impl Driver {
             signals: if parts.signals { Some(Signals::listen()?) } else { None },
             supervisor: parts.signals.then(|| Supervisor::new(now)),
             stopping: Stopping::new(parts.shutdown_deadline),
+            reactions: reaction::Reactions::new(parts.metrics.reactions.clone()),
+            heard_at: now,
             parts,
             engine,
             venues,
@@ -180,6 +186,7 @@ impl Driver {
 
     async fn wait_and_turn(&mut self) {
         let batch = poll_fn(|cx| self.poll_inputs(cx)).await;
+        self.heard_at = batch.at;
         self.turn(batch.now).await;
         if mem::take(&mut self.http_sent) {
             self.launch(batch.now).await;
@@ -408,6 +415,7 @@ impl Driver {
                 _ => self.fault(format!("an action has no venue: {action:?}")),
             }
         }
+        self.reactions.on_step(self.heard_at, clock::instant(), &actions);
         self.seq += 1;
         self.parts.metrics.steps.inc();
         let inbox = mem::take(&mut self.stepping);

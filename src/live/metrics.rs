@@ -7,7 +7,8 @@ use hdrhistogram::Histogram;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::{Histogram as TimeHistogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::LinkKind;
 
@@ -46,8 +47,39 @@ pub(super) struct Metrics {
     pub(super) journal_lost: Counter,
     pub(super) journal_queue: Gauge,
     pub(super) open_requests: Gauge,
+    pub(super) reactions: Reactions,
     links_open: Family<Labels, Gauge>,
     link_closes: Family<Labels, Counter>,
+}
+
+/// Reaction times.
+#[derive(Clone, Debug)]
+pub(super) struct Reactions {
+    /// From a fill received to the quotes that answer it written, seconds.
+    pub(super) requotes: TimeHistogram,
+    /// From exposure past its edge to the hedge written, seconds.
+    pub(super) hedges: TimeHistogram,
+}
+
+impl Default for Reactions {
+    fn default() -> Reactions {
+        // 20 µs to 10 s.
+        let histogram = || TimeHistogram::new(exponential_buckets(20e-6, 2.0, 20));
+        Reactions { requotes: histogram(), hedges: histogram() }
+    }
+}
+
+impl Reactions {
+    fn register(r: &mut Registry) -> Reactions {
+        let own = Reactions::default();
+        let help = "From a fill received to the quotes that answer it written";
+        let name = "evenkeel_fill_to_requote";
+        r.register_with_unit(name, help, Unit::Seconds, own.requotes.clone());
+        let help = "From exposure past its edge to the hedge written";
+        let name = "evenkeel_edge_to_hedge";
+        r.register_with_unit(name, help, Unit::Seconds, own.hedges.clone());
+        own
+    }
 }
 
 /// The metrics of one websocket.
@@ -115,6 +147,7 @@ impl Metrics {
             journal_lost: counter(r, "evenkeel_journal_records_lost", "Records not journaled"),
             journal_queue: gauge(r, "evenkeel_journal_queue_records", "Records yet to be written"),
             open_requests: gauge(r, "evenkeel_http_open_requests", "Requests in flight or waiting"),
+            reactions: Reactions::register(r),
             links_open,
             link_closes,
         }

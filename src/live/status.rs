@@ -6,7 +6,7 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
-use crate::domain::{LinkKind, Ts, VenueId};
+use crate::domain::{LinkKind, ReactionTimes, Ts, VenueId};
 use crate::engine;
 
 /// A view of the whole daemon at one instant. Serialises flat: the engine's fields beside ours.
@@ -50,6 +50,9 @@ pub struct DriverStatus {
     pub tick_to_wire_p99_us: f64,
     /// How many were measured.
     pub tick_to_wire_count: u64,
+    /// How fast fills and exposure were answered.
+    #[serde(flatten)]
+    pub reactions: ReactionTimes,
 }
 
 /// One websocket.

@@ -6,6 +6,7 @@
 mod alpha;
 mod arrival_rates;
 mod book;
+pub mod correlation;
 mod fair;
 mod hayashi_yoshida;
 mod imbalance;
@@ -28,6 +29,7 @@ pub use arrival_rates::{
     survival_counts, survival_regression, waiting_time_rate,
 };
 pub use book::{Book, MAX_LEVELS, Walk};
+pub use correlation::{CorrelationParams, Correlations};
 pub use fair::{FairFilter, Fusion, FusionParams, SourceView};
 pub use hayashi_yoshida::{
     HayashiYoshida, HayashiYoshidaWindow, LeadLag, MAX_OBSERVATIONS, hayashi_yoshida, lead_lag,

@@ -4,12 +4,23 @@
 //! fair price moved against our inventory; ticks, lots and the venue's limits come last. Every
 //! input that is missing or no number ends in a named reason, never in a price.
 
+pub mod avellaneda_stoikov;
+pub mod cartea_jaimungal;
+pub mod chain;
 mod depths;
+pub mod exact;
 mod explain;
 mod fixed;
+mod forecast;
 pub mod glft;
 mod ladder;
+mod memo;
+mod model;
+pub mod multi_asset;
 mod params;
+pub mod policy;
+pub mod stale;
+mod tridiagonal;
 
 use serde::Serialize;
 
@@ -18,6 +29,8 @@ use explain::Trail;
 
 pub use depths::Depths;
 pub use explain::{Explanation, Part, Rung, Step};
+pub use forecast::{Forecast, forecast, share_of_optimum};
+pub use memo::Memo;
 pub use params::{LevelParams, Model, Params, RiskAversion, Size};
 
 /// What quoting is told about one instrument at one instant.
@@ -41,6 +54,9 @@ pub struct Inputs<'a> {
     /// Expected drift of the fair price, bps per second (funding carry, a signal); zero if none
     /// (GLFT).
     pub drift_bps_per_s: f64,
+    /// How hard the limit on capital at risk presses here, −1 to 1: above zero, buying adds risk.
+    /// The side that adds shrinks by it, and the skew of what adds grows by it. Zero: not at all.
+    pub risk_pressure: f64,
     /// Exposure that the skew answers to: base units from target, above zero is long.
     pub inventory_base: f64,
     /// The most that `inventory_base` may become on either side, above zero.
@@ -51,6 +67,10 @@ pub struct Inputs<'a> {
     pub adverse_move_bps: f64,
     /// The model's half-spread is multiplied by this (toxic flow); 1 or above.
     pub widening: f64,
+    /// Balance of recent takers, −1 all selling to 1 all buying (Cartea–Jaimungal).
+    pub trade_imbalance: f64,
+    /// How far the quotes move up for what is held of other assets, bps; below zero is down.
+    pub cross_asset_skew_bps: f64,
 }
 
 /// The numbers behind a decision, for operators.
@@ -64,14 +84,22 @@ pub struct QuoteNumbers {
     pub half_spread_bps: f64,
     /// Reservation against fair, bps: below zero when long.
     pub skew_bps: f64,
+    /// How far the model moves both quotes per base unit held, bps.
+    pub skew_bps_per_base: f64,
     /// Inventory as a share of its limit, −1 to 1 (cut there).
     pub share_of_limit: f64,
+    /// What capital at risk presses with, −1 to 1: sizes of the side that adds shrink by it.
+    pub risk_pressure: f64,
     /// Least half-spread that pays the fee, the adverse move and the edge wanted, bps.
     pub break_even_bps: f64,
     /// Expected move against each fill that was reckoned with, bps.
     pub adverse_move_bps: f64,
     /// What the model's half-spread was multiplied by for toxic flow.
     pub widening: f64,
+    /// What the assumed latency costs a side at that half-spread, bps; part of it.
+    pub stale_cost_bps: f64,
+    /// Part of the skew that is for other assets' holdings, bps.
+    pub cross_asset_skew_bps: f64,
     /// What cut or moved the model's numbers.
     pub clamps: Clamps,
 }
@@ -103,21 +131,32 @@ pub struct Decision {
 /// The quotes wanted now. The same inputs give the same decision.
 #[must_use]
 pub fn quote(params: &Params, inputs: &Inputs<'_>) -> Decision {
-    decide(params, inputs, &mut ())
+    quote_with(params, inputs, &mut Memo::default())
+}
+
+/// The quotes wanted now, by a table that is remembered while it is good enough.
+#[must_use]
+pub fn quote_with(params: &Params, inputs: &Inputs<'_>, memo: &mut Memo) -> Decision {
+    decide(params, inputs, memo, &mut ())
 }
 
 /// The same decision, with every step that led to it.
 #[must_use]
-pub fn explain(params: &Params, inputs: &Inputs<'_>) -> (Decision, Explanation) {
+pub fn explain(params: &Params, inputs: &Inputs<'_>, memo: &mut Memo) -> (Decision, Explanation) {
     let mut steps = Vec::new();
-    let decision = decide(params, inputs, &mut steps);
+    let decision = decide(params, inputs, memo, &mut steps);
     let quotes = decision.quotes.clone();
     (decision, Explanation { steps, quotes })
 }
 
-fn decide(params: &Params, inputs: &Inputs<'_>, trail: &mut impl Trail) -> Decision {
+fn decide(
+    params: &Params,
+    inputs: &Inputs<'_>,
+    memo: &mut Memo,
+    trail: &mut impl Trail,
+) -> Decision {
     tell(inputs, trail);
-    match price(params, inputs, trail) {
+    match price(params, inputs, memo, trail) {
         Ok(mut numbers) => {
             let quotes = ladder::build(params, inputs, &mut numbers, trail);
             Decision { quotes, numbers: Some(numbers) }
@@ -126,6 +165,20 @@ fn decide(params: &Params, inputs: &Inputs<'_>, trail: &mut impl Trail) -> Decis
             Decision { quotes: Quotes::none(inputs.instrument.id, reason), numbers: None }
         }
     }
+}
+
+/// γ per bps and size of the first level, by the parameters; `None` for the fixed model, and
+/// without the numbers of the market that it follows from.
+#[must_use]
+pub fn risk_aversion(params: &Params, inputs: &Inputs<'_>) -> Option<f64> {
+    let weighed = params.model != Model::Fixed;
+    weighed.then(|| model::risk_aversion(params, inputs, unit_base(params, inputs)))?
+}
+
+/// Size of the first level, base: the models' unit of inventory.
+#[must_use]
+pub fn unit_base(params: &Params, inputs: &Inputs<'_>) -> f64 {
+    params.levels.first().map_or(0.0, |level| level.size.base(inputs.fair_price))
 }
 
 /// What the decision starts from.
@@ -153,25 +206,21 @@ fn tell(inputs: &Inputs<'_>, trail: &mut impl Trail) {
 fn price(
     params: &Params,
     inputs: &Inputs<'_>,
+    memo: &mut Memo,
     trail: &mut impl Trail,
 ) -> Result<QuoteNumbers, Reason> {
     usable(inputs)?;
-    let unit = params.levels.first().map_or(0.0, |level| level.size.base(inputs.fair_price));
-    let model = match params.model {
-        Model::Fixed => fixed::depths(
-            params.half_spread_bps,
-            params.inventory_skew_bps_at_limit,
-            inputs.inventory_limit_base / unit,
-        ),
-        Model::Glft => glft_bps(params, inputs, trail),
-    };
-    let model = model.ok_or(Reason::WarmingUp)?;
+    let unit = unit_base(params, inputs);
+    let model = model::answer(params, inputs, unit, memo).ok_or(Reason::WarmingUp)?;
+    model::tell(params, inputs, unit, trail);
     let share = (inputs.inventory_base / inputs.inventory_limit_base).clamp(-1.0, 1.0);
     trail.given("inventory as a share of its limit", share, "ratio");
     let tick_bps = inputs.instrument.tick_f64() / inputs.fair_price * 1e4;
     let mut clamps = Clamps::default();
     let adverse = inputs.adverse_move_bps;
-    let break_even = break_even_bps(inputs.maker_fee_bps, adverse, params.min_edge_bps);
+    let paid = break_even_bps(inputs.maker_fee_bps, adverse, params.min_edge_bps);
+    let stale_cost_bps = stale_cost_bps(params, inputs, paid).ok_or(Reason::WarmingUp)?;
+    let break_even = paid + stale_cost_bps;
 
     let widening = volatility_bps(params, inputs).ok_or(Reason::WarmingUp)?;
     let wanted = trail.half_spread("model", 0.0, model.half_spread);
@@ -183,19 +232,26 @@ fn price(
     let least = params.min_half_spread_bps;
     let raised = trail.half_spread("floor: min_half_spread", cut, cut.max(least));
     let paid = raised.max(break_even);
-    let paid = trail.half_spread("floor: maker fee + adverse move + min_edge", raised, paid);
+    let paid =
+        trail.half_spread("floor: maker fee + adverse move + being late + min_edge", raised, paid);
     // Half a tick keeps bid and ask apart after rounding.
     let half_spread_bps = trail.half_spread("floor: half a tick", paid, paid.max(tick_bps / 2.0));
     clamps.half_spread_floor = half_spread_bps > cut;
 
     // A coarse tick must not swallow the skew: at the limit it is worth a tick at least.
-    let by_inventory = model.skew * (inputs.inventory_base / unit).abs();
+    let sign = inputs.inventory_base.signum();
+    let pressed = 1.0 + (inputs.risk_pressure * sign).clamp(0.0, 1.0);
+    let by_inventory = model.against * sign;
     let least = share.abs() * tick_bps;
     let down = -inputs.inventory_base.signum();
     clamps.skew_floor = by_inventory < least;
     let skew = trail.skew("model: against inventory", 0.0, by_inventory * down);
+    let skew = trail.skew("capital at risk: leans harder", skew, skew * pressed);
+    let by_inventory = by_inventory * pressed;
     let skew = trail.skew("floor: a tick at the limit", skew, by_inventory.max(least) * down);
     let skew = trail.skew("model: drift", skew, skew + model.shift);
+    let others = inputs.cross_asset_skew_bps;
+    let skew = trail.skew("held of other assets", skew, skew + others);
     let most = params.max_skew_bps.max(least);
     clamps.skew_ceiling = skew.abs() > most;
     let skew_bps = trail.skew("ceiling: max_skew", skew, skew.clamp(-most, most));
@@ -210,10 +266,14 @@ fn price(
         reservation,
         half_spread_bps,
         skew_bps,
+        skew_bps_per_base: model.slope / unit,
         share_of_limit: share,
+        risk_pressure: inputs.risk_pressure,
         break_even_bps: break_even,
         adverse_move_bps: adverse,
         widening: inputs.widening,
+        stale_cost_bps,
+        cross_asset_skew_bps: inputs.cross_asset_skew_bps,
         clamps,
     })
 }
@@ -236,7 +296,15 @@ fn usable(inputs: &Inputs<'_>) -> Result<(), Reason> {
         return Err(Reason::BookCrossed);
     }
     let limit = inputs.inventory_limit_base;
-    if !(known(inputs.inventory_base) && known(inputs.maker_fee_bps)) {
+    let numbers = [
+        inputs.inventory_base,
+        inputs.maker_fee_bps,
+        inputs.risk_pressure,
+        inputs.drift_bps_per_s,
+        inputs.trade_imbalance,
+        inputs.cross_asset_skew_bps,
+    ];
+    if !numbers.into_iter().all(known) {
         return Err(Reason::WarmingUp);
     }
     if !(known(inputs.adverse_move_bps) && known(inputs.widening) && inputs.widening >= 1.0) {
@@ -258,28 +326,15 @@ fn volatility_bps(params: &Params, inputs: &Inputs<'_>) -> Option<f64> {
     Some(params.half_spread_per_volatility * sigma)
 }
 
-/// The GLFT model in bps and sizes of the first level.
-fn glft_bps(params: &Params, inputs: &Inputs<'_>, trail: &mut impl Trail) -> Option<Depths> {
-    let market = glft::Market {
-        sigma: inputs.volatility_bps_sqrt_s?,
-        a: inputs.intensity_a_per_s,
-        k: inputs.intensity_k_per_bps,
-    };
-    let unit = params.levels.first()?.size.base(inputs.fair_price);
-    let outlook = glft::Outlook {
-        risk_aversion: match params.risk_aversion {
-            RiskAversion::Gamma(gamma) => gamma,
-            RiskAversion::InventoryStd(base) => glft::risk_aversion_for_std(market, base / unit),
-        },
-        execution_aversion: 0.0,
-        drift: inputs.drift_bps_per_s,
-        impact: inputs.adverse_move_bps,
-    };
-    trail.given("arrivals at the fair price A", market.a, "1/s");
-    trail.given("decay of arrivals k", market.k, "1/bps");
-    trail.given("risk aversion γ", outlook.risk_aversion, "1/(bps·size)");
-    trail.given("adverse move on a fill", outlook.impact, "bps");
-    glft::depths(market, outlook)
+/// What the assumed latency costs a side in one window, for a quote that pays the rest; `None`
+/// when the volatility is needed and not known.
+fn stale_cost_bps(params: &Params, inputs: &Inputs<'_>, paid: f64) -> Option<f64> {
+    if params.assumed_latency_s == 0.0 {
+        return Some(0.0);
+    }
+    let sigma = inputs.volatility_bps_sqrt_s?;
+    let half_spread = paid.max(params.min_half_spread_bps).max(0.0);
+    Some(stale::staleness(sigma, params.assumed_latency_s, half_spread)?.loss)
 }
 
 #[cfg(test)]

@@ -8,11 +8,17 @@ use serde::{Deserialize, Serialize};
 pub enum Model {
     /// `half_spread_bps`, and `inventory_skew_bps_at_limit` growing linearly with inventory.
     Fixed,
-    /// The closed form of Guéant–Lehalle–Fernandez-Tapia, from volatility and intensity.
+    /// Avellaneda–Stoikov, from volatility and intensity; for comparison.
+    AvellanedaStoikov,
+    /// Guéant–Lehalle–Fernandez-Tapia, exactly, from volatility and intensity.
     Glft,
+    /// Its closed form: a straight line in inventory.
+    GlftClosedForm,
+    /// Cartea–Jaimungal: a running penalty, and arrivals of their own on each side.
+    CarteaJaimungal,
 }
 
-/// How inventory risk is weighed in the GLFT model.
+/// How inventory risk is weighed, in all models but the fixed one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskAversion {
@@ -22,6 +28,8 @@ pub enum RiskAversion {
     /// of the first level, the skew is 1/(2·k·s²) bps a size whatever the volatility is; widen
     /// for volatility with `half_spread_per_volatility`.
     InventoryStd(f64),
+    /// φ: holding q quotes costs φq² bps a second, whatever the volatility is.
+    RunningPenalty(f64),
 }
 
 /// How large a quote is.
@@ -76,8 +84,18 @@ pub struct Params {
     pub min_edge_bps: f64,
     /// Half-spread added for volatility: bps for each bps/√s. The move in t seconds is √t of it.
     pub half_spread_per_volatility: f64,
-    /// How inventory risk is weighed in the GLFT model.
+    /// How inventory risk is weighed.
     pub risk_aversion: RiskAversion,
+    /// Seconds to an end that keeps moving ahead of us; `None`: it is infinitely far. No part of
+    /// the fixed model and of the closed form.
+    pub horizon_s: Option<f64>,
+    /// How late we are assumed to learn of a move, seconds: what a stale quote loses meanwhile
+    /// raises the break-even floor. Zero is off.
+    pub assumed_latency_s: f64,
+    /// Funding is taken for a drift of the price against whoever pays it.
+    pub use_funding_carry: bool,
+    /// Quotes lean against what is held of other quoted assets, by covariance.
+    pub cross_asset_skew: bool,
     /// Expected move against each fill, bps (adverse selection), until fills have shown it.
     pub adverse_move_bps: f64,
     /// Skew of the fixed model when inventory is at its limit, bps.
@@ -101,6 +119,10 @@ impl Default for Params {
             min_edge_bps: 0.0,
             half_spread_per_volatility: 0.0,
             risk_aversion: RiskAversion::InventoryStd(0.01),
+            horizon_s: None,
+            assumed_latency_s: 0.0,
+            use_funding_carry: false,
+            cross_asset_skew: false,
             adverse_move_bps: 0.0,
             inventory_skew_bps_at_limit: 10.0,
             max_skew_bps: 100.0,
@@ -134,7 +156,7 @@ impl Params {
             "max_half_spread_bps: allowed is min_half_spread_bps to 5000",
         );
         check(
-            self.model == Model::Glft || self.half_spread_bps <= self.max_half_spread_bps,
+            self.model != Model::Fixed || self.half_spread_bps <= self.max_half_spread_bps,
             "half_spread_bps: above max_half_spread_bps, which would cut it",
         );
         check(within(self.min_edge_bps, -1000.0, 1000.0), "min_edge_bps: allowed is -1000 to 1000");
@@ -149,12 +171,18 @@ impl Params {
         );
         check(within(self.max_skew_bps, 0.0, 5000.0), "max_skew_bps: allowed is 0 to 5000");
         check(within(self.size_skew, 0.0, 1.0), "size_skew: allowed is 0 to 1");
-        let (RiskAversion::Gamma(aversion) | RiskAversion::InventoryStd(aversion)) =
-            self.risk_aversion;
+        let (RiskAversion::Gamma(aversion)
+        | RiskAversion::InventoryStd(aversion)
+        | RiskAversion::RunningPenalty(aversion)) = self.risk_aversion;
         check(
             aversion.is_finite() && aversion > 0.0,
-            "risk_aversion, inventory_std: allowed is a number above 0",
+            "risk_aversion, inventory_std, running_penalty: allowed is a number above 0",
         );
+        check(
+            self.horizon_s.is_none_or(|horizon| within(horizon, 0.001, 86_400.0)),
+            "horizon_s: allowed is 0.001 to 86400",
+        );
+        check(within(self.assumed_latency_s, 0.0, 10.0), "assumed_latency_s: allowed is 0 to 10");
         check(!self.levels.is_empty(), "levels: at least one is needed");
         check(
             self.levels.iter().all(|level| {

@@ -41,13 +41,24 @@ fn inputs(instrument: &Instrument) -> Inputs<'_> {
         intensity_a_per_s: 1.5,
         intensity_k_per_bps: 0.6,
         drift_bps_per_s: 0.0,
+        risk_pressure: 0.0,
         inventory_base: 0.0,
         inventory_limit_base: 0.1,
         maker_fee_bps: 2.0,
         adverse_move_bps: 0.0,
         widening: 1.0,
+        trade_imbalance: 0.0,
+        cross_asset_skew_bps: 0.0,
     }
 }
+
+const MODELS: [Model; 5] = [
+    Model::Fixed,
+    Model::AvellanedaStoikov,
+    Model::Glft,
+    Model::GlftClosedForm,
+    Model::CarteaJaimungal,
+];
 
 fn params(model: Model) -> Params {
     let level = |offset_bps, base| LevelParams { offset_bps, size: Size::Base(base) };
@@ -89,7 +100,7 @@ fn at_the_limit_only_the_reducing_side_is_left() {
     let instrument = perpetual();
     for (inventory_base, side) in [(0.1, Side::Buy), (0.25, Side::Buy), (-0.1, Side::Sell)] {
         let full = Inputs { inventory_base, ..inputs(&instrument) };
-        for model in [Model::Fixed, Model::Glft] {
+        for model in MODELS {
             let decision = quote(&params(model), &full);
             assert_eq!(reasons(&decision)[side.index()], Reason::InventoryLimit);
             assert_eq!(reasons(&decision)[side.opposite().index()], Reason::Quoting);
@@ -158,10 +169,21 @@ fn what_is_not_a_number_becomes_a_reason() {
             Inputs { volatility_bps_sqrt_s: Some(value), ..good },
             Inputs { inventory_limit_base: value, ..good },
         ];
-        for case in cases {
-            let decision = quote(&params(Model::Glft), &case);
-            assert!(decision.numbers.is_none(), "{case:?}");
+        for (case, model) in
+            cases.iter().flat_map(|case| MODELS[1..].iter().map(move |m| (case, m)))
+        {
+            let decision = quote(&params(*model), case);
+            assert!(decision.numbers.is_none(), "{model:?} {case:?}");
             assert!(decision.quotes.sides.iter().all(|side| side.levels.is_empty()));
+            assert!(reasons(&decision).iter().all(|reason| *reason != Reason::Quoting));
+        }
+        for model in &MODELS[1..] {
+            let broken = Params { risk_aversion: RiskAversion::Gamma(value), ..params(*model) };
+            assert_eq!(
+                reasons(&quote(&broken, &good)),
+                [Reason::WarmingUp; 2],
+                "{model:?} {value}"
+            );
         }
     }
     for value in [f64::NAN, f64::INFINITY] {
@@ -171,6 +193,8 @@ fn what_is_not_a_number_becomes_a_reason() {
             Inputs { drift_bps_per_s: value, ..good },
             Inputs { adverse_move_bps: value, ..good },
             Inputs { widening: value, ..good },
+            Inputs { trade_imbalance: value, ..good },
+            Inputs { cross_asset_skew_bps: value, ..good },
         ] {
             assert!(quote(&params(Model::Glft), &case).numbers.is_none(), "{case:?}");
         }
@@ -187,7 +211,8 @@ fn what_is_not_a_number_becomes_a_reason() {
 #[test]
 fn the_skew_from_an_inventory_target_is_the_known_one() {
     let instrument = perpetual();
-    let steered = Params { risk_aversion: RiskAversion::InventoryStd(0.02), ..params(Model::Glft) };
+    let steered =
+        Params { risk_aversion: RiskAversion::InventoryStd(0.02), ..params(Model::GlftClosedForm) };
     let long = Inputs { inventory_base: 0.03, ..inputs(&instrument) };
     let skew = quote(&steered, &long).numbers.unwrap().skew_bps;
     // Three sizes held, 1/(2·0.6·2²) bps a size.
@@ -218,30 +243,43 @@ fn default_settings_are_fine_and_bad_ones_are_all_named() {
 }
 
 fn any_params() -> impl Strategy<Value = Params> {
-    let model = prop_oneof![Just(Model::Fixed), Just(Model::Glft)];
+    let model = prop::sample::select(MODELS.to_vec());
     let aversion = prop_oneof![
         (1e-6..1.0f64).prop_map(RiskAversion::Gamma),
         (0.005..0.2f64).prop_map(RiskAversion::InventoryStd),
+        (1e-6..1.0f64).prop_map(RiskAversion::RunningPenalty),
     ];
+    let aversion = (aversion, prop::option::of(0.1..1000.0f64));
     (model, aversion, 0.01..50.0f64, 0.0..60.0f64, 0.0..=1.0f64, -3.0..3.0f64, 0.0..200.0f64)
-        .prop_map(|(model, risk_aversion, half_spread_bps, skew, size_skew, edge, max_skew)| {
-            Params {
+        .prop_map(
+            |(
                 model,
-                risk_aversion,
+                (risk_aversion, horizon_s),
                 half_spread_bps,
-                inventory_skew_bps_at_limit: skew,
+                skew,
                 size_skew,
-                min_edge_bps: edge,
-                max_skew_bps: max_skew,
-                min_half_spread_bps: 0.0,
-                ..params(model)
-            }
-        })
+                edge,
+                max_skew,
+            )| {
+                Params {
+                    model,
+                    risk_aversion,
+                    horizon_s,
+                    half_spread_bps,
+                    inventory_skew_bps_at_limit: skew,
+                    size_skew,
+                    min_edge_bps: edge,
+                    max_skew_bps: max_skew,
+                    min_half_spread_bps: 0.0,
+                    ..params(model)
+                }
+            },
+        )
 }
 
 /// The steps end where the decision does, for every order of it.
 fn assert_explained(params: &Params, inputs: &Inputs<'_>) {
-    let (decision, explanation) = explain(params, inputs);
+    let (decision, explanation) = explain(params, inputs, &mut Memo::default());
     assert_eq!(decision, quote(params, inputs), "asking changes nothing");
     assert_eq!(explanation.quotes, decision.quotes);
     for side in Side::BOTH {
@@ -346,7 +384,15 @@ proptest! {
         let (low, high) = (at(less), at(less + more));
         let skew = |decision: &Decision| decision.numbers.unwrap().skew_bps;
         prop_assert!(skew(&high) <= skew(&low) + 1e-12);
+        // A cut skew does not follow a half-spread that narrows with inventory.
+        let cut = [&low, &high].into_iter().any(|d| {
+            let clamps = d.numbers.unwrap().clamps;
+            clamps.skew_ceiling || clamps.skew_floor
+        });
         for side in 0..2 {
+            if cut && params.model != Model::Fixed && params.model != Model::GlftClosedForm {
+                break;
+            }
             let first = |d: &Decision| d.quotes.sides[side].levels.first().map(|q| q.px);
             if let (Some(low), Some(high)) = (first(&low), first(&high)) {
                 prop_assert!(high <= low);
@@ -355,8 +401,184 @@ proptest! {
         // At the limit the reservation price has moved by a tick at least, up to the drift's part.
         let tick_bps = instrument.tick_f64() / 60_000.05 * 1e4;
         let moved = skew(&at(0.0)) - skew(&at(0.1));
-        if params.model == Model::Fixed {
+        if drift == 0.0 || params.model == Model::Fixed {
             prop_assert!(moved >= tick_bps * (1.0 - 1e-9), "{moved} against {tick_bps}");
         }
+    }
+}
+
+#[test]
+fn capital_at_risk_shrinks_the_side_that_adds_and_leans_harder() {
+    let instrument = perpetual();
+    let params = params(Model::Fixed);
+    let long = |risk_pressure| {
+        let inputs = Inputs { inventory_base: 0.02, risk_pressure, ..inputs(&instrument) };
+        let decision = quote(&params, &inputs);
+        let sizes =
+            [0, 1].map(|side| decision.quotes.sides[side].levels.iter().map(|l| l.qty.0).sum());
+        let [bids, asks]: [i64; 2] = sizes;
+        (bids, asks, decision.numbers.unwrap().skew_bps)
+    };
+    let (bids, asks, skew) = long(0.0);
+    let mut before = (bids, skew);
+    for step in 1..=10 {
+        let (fewer, same, stronger) = long(f64::from(step) / 10.0);
+        assert!(fewer <= before.0 && stronger < before.1 && same == asks, "{step}");
+        before = (fewer, stronger);
+    }
+    assert!(before.0 < bids / 4 && (before.1 / skew - 2.0).abs() < 1e-9, "{before:?}");
+    // Where buying would offset what is held elsewhere, the asks shrink instead.
+    let (bids_now, asks_now, skew_now) = long(-0.5);
+    assert!(bids_now == bids && asks_now < asks && skew_now == skew);
+    assert_eq!(
+        reasons(&quote(&params, &Inputs { risk_pressure: f64::NAN, ..inputs(&instrument) })),
+        [Reason::WarmingUp; 2]
+    );
+}
+
+fn glft_at(sigma: f64, a: f64, k: f64, aversion: RiskAversion, inventory_base: f64) -> Decision {
+    let instrument = instrument(Money::new(1, 4), Money::new(1, 3), 1);
+    let best_bid = Px(600_000_000);
+    let inputs = Inputs {
+        best_bid,
+        best_ask: Px(best_bid.0 + 1000),
+        volatility_bps_sqrt_s: Some(sigma),
+        intensity_a_per_s: a,
+        intensity_k_per_bps: k,
+        inventory_base,
+        ..inputs(&instrument)
+    };
+    let free = Params {
+        risk_aversion: aversion,
+        min_half_spread_bps: 0.0,
+        min_edge_bps: -10.0,
+        max_half_spread_bps: 5000.0,
+        max_skew_bps: 5000.0,
+        ..params(Model::Glft)
+    };
+    quote(&free, &inputs)
+}
+
+proptest! {
+    #[test]
+    fn the_exact_table_mirrors_itself(
+        sigma in 0.05..20.0f64,
+        a in 0.001..100.0f64,
+        k in 0.01..20.0f64,
+        gamma in 1e-6..0.5f64,
+        inventory in -0.1..0.1f64,
+    ) {
+        let at = |q| glft_at(sigma, a, k, RiskAversion::Gamma(gamma), q).numbers.unwrap();
+        let (long, short) = (at(inventory), at(-inventory));
+        let size = 1e-7 * (1.0 + long.half_spread_bps + long.skew_bps.abs());
+        prop_assert!((long.skew_bps + short.skew_bps).abs() <= size, "{long:?} {short:?}");
+        prop_assert!((long.half_spread_bps - short.half_spread_bps).abs() <= size);
+        prop_assert!(at(0.0).skew_bps.abs() <= size);
+    }
+
+    #[test]
+    fn more_volatility_is_never_a_narrower_quote(
+        sigma in 0.05..20.0f64,
+        more in 1.0..3.0f64,
+        a in 0.001..100.0f64,
+        k in 0.01..20.0f64,
+        gamma in 1e-6..0.5f64,
+    ) {
+        let at = |sigma| {
+            glft_at(sigma, a, k, RiskAversion::Gamma(gamma), 0.0).numbers.unwrap().half_spread_bps
+        };
+        prop_assert!(at(sigma * more) >= at(sigma) * (1.0 - 1e-9));
+    }
+}
+
+#[test]
+fn a_remembered_table_is_kept_for_small_moves_and_gives_the_same_within_its_tolerance() {
+    let instrument = perpetual();
+    let params = Params {
+        risk_aversion: RiskAversion::InventoryStd(0.03),
+        min_half_spread_bps: 0.0,
+        min_edge_bps: -10.0,
+        ..params(Model::Glft)
+    };
+    let mut memo = Memo::default();
+    let mut at = |sigma: f64, k: f64| {
+        let inputs = Inputs {
+            volatility_bps_sqrt_s: Some(sigma),
+            intensity_k_per_bps: k,
+            inventory_base: 0.04,
+            ..inputs(&instrument)
+        };
+        let fresh = quote(&params, &inputs).numbers.unwrap();
+        (quote_with(&params, &inputs, &mut memo).numbers.unwrap(), fresh)
+    };
+    let (first, fresh) = at(1.2, 0.6);
+    assert_eq!(first, fresh);
+    let (kept, _) = at(1.2, 0.602);
+    assert_eq!(kept.half_spread_bps, first.half_spread_bps, "a third of a percent is not enough");
+    let (anew, fresh) = at(1.2, 0.61);
+    assert_eq!(anew, fresh);
+    assert!(anew.half_spread_bps < kept.half_spread_bps);
+    for step in 0..200 {
+        let (kept, fresh) = at(1.2, 0.6 * (1.0 + f64::from(step) * 1e-3));
+        let close = |a: f64, b: f64| (a - b).abs() <= 0.02 * b.abs();
+        assert!(close(kept.half_spread_bps, fresh.half_spread_bps), "{kept:?} {fresh:?}");
+        assert!(close(kept.skew_bps, fresh.skew_bps), "{kept:?} {fresh:?}");
+    }
+}
+
+#[test]
+fn latency_raises_the_floor_by_what_a_stale_quote_loses() {
+    let instrument = perpetual();
+    let late = Params { half_spread_bps: 0.6, assumed_latency_s: 0.25, ..params(Model::Fixed) };
+    let free = Inputs { maker_fee_bps: 0.0, ..inputs(&instrument) };
+    let numbers = quote(&late, &free).numbers.unwrap();
+    // σ√τ is 0.6 bps and the quote stands at its minimum of 0.5 bps.
+    let loss = stale::staleness(1.2, 0.25, 0.5).unwrap().loss;
+    assert!(loss > 0.05 && (numbers.stale_cost_bps - loss).abs() < 1e-12, "{numbers:?}");
+    assert_eq!(numbers.break_even_bps, numbers.stale_cost_bps);
+    let fee = Inputs { maker_fee_bps: 2.0, ..free };
+    let paid = quote(&late, &fee).numbers.unwrap();
+    assert!(paid.stale_cost_bps < loss && paid.half_spread_bps == 2.0 + paid.stale_cost_bps);
+    let cold = Inputs { volatility_bps_sqrt_s: None, ..free };
+    assert_eq!(reasons(&quote(&late, &cold)), [Reason::WarmingUp; 2]);
+}
+
+#[test]
+fn buyers_in_a_hurry_move_cartea_jaimungal_up_and_no_other_model() {
+    let instrument = perpetual();
+    let hurried = Inputs { trade_imbalance: 0.5, ..inputs(&instrument) };
+    let skew = |model| quote(&params(model), &hurried).numbers.unwrap().skew_bps;
+    // ln(1.5/0.5)/(2k) in a long run without limits.
+    let up = 3.0_f64.ln() / (2.0 * 0.6);
+    assert!((skew(Model::CarteaJaimungal) - up).abs() < 1e-6, "{}", skew(Model::CarteaJaimungal));
+    assert!(skew(Model::Glft).abs() < 1e-9);
+}
+
+#[test]
+fn holdings_of_other_assets_move_the_quotes() {
+    let instrument = perpetual();
+    let moved = Inputs { cross_asset_skew_bps: -1.5, ..inputs(&instrument) };
+    for model in MODELS {
+        let numbers = quote(&params(model), &moved).numbers.unwrap();
+        assert!((numbers.skew_bps + 1.5).abs() < 1e-9, "{model:?} {numbers:?}");
+    }
+}
+
+#[test]
+fn the_forecast_meets_the_inventory_target_and_nothing_beats_the_optimum() {
+    let instrument = perpetual();
+    let free = Inputs { maker_fee_bps: 0.0, inventory_limit_base: 0.15, ..inputs(&instrument) };
+    for model in &MODELS[2..4] {
+        let steered = Params {
+            risk_aversion: RiskAversion::InventoryStd(0.03),
+            min_half_spread_bps: 0.0,
+            ..params(*model)
+        };
+        let forecast = forecast(&steered, &free, &mut Memo::default()).unwrap();
+        assert!((forecast.inventory_std_base / 0.03 - 1.0).abs() < 0.02, "{forecast:?}");
+        let share = share_of_optimum(&steered, &free, 60.0).unwrap();
+        assert!((0.99..=1.0).contains(&share), "{model:?} {share}");
+        let wide = Params { min_half_spread_bps: 5.0, ..steered };
+        assert!(share_of_optimum(&wide, &free, 60.0).unwrap() < 0.6);
     }
 }

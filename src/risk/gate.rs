@@ -1,6 +1,8 @@
 //! Limits on one order: size, worst-case position and exposure, price, count, self-crossing.
 
-use crate::domain::{Instrument, InstrumentKind, Money, NewOrder, Purpose, Px, Qty, Reason, Side};
+use crate::domain::{
+    Instrument, InstrumentKind, Money, NewOrder, Purpose, Px, Qty, Reason, Side, planted,
+};
 
 /// Limits of one instrument, as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +123,8 @@ fn collar(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> Result<
 
 /// Whether the order could meet a live order of ours on the other side.
 fn crosses_own(order: &NewOrder, standing: &Standing<'_>) -> bool {
-    standing.own_opposite_px.is_some_and(|own| match order.side {
+    let own = standing.own_opposite_px.filter(|_| !planted("own_cross_unchecked"));
+    own.is_some_and(|own| match order.side {
         Side::Buy => order.px >= own,
         Side::Sell => order.px <= own,
     })
@@ -158,9 +161,12 @@ fn room(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> (Money, R
         narrow(reducible, Reason::Reducing);
     }
     if order.purpose == Purpose::Quote {
-        let position = sign * standing.position_base + standing.same_side_base;
+        let counts = !planted("gate_forgets_orders");
+        let working = if counts { standing.same_side_base } else { Money::ZERO };
+        let position = sign * standing.position_base + working;
         narrow(limits.inventory_limit_base - position, Reason::InventoryLimit);
-        let worst = exposure + standing.exposure_orders_base;
+        let others = if counts { standing.exposure_orders_base } else { Money::ZERO };
+        let worst = exposure + others;
         narrow(per_price(limits.max_net_exposure_quote) - worst, Reason::ExposureLimit);
     } else if order.purpose == Purpose::Hedge {
         let position = sign * standing.position_base + standing.same_side_base;

@@ -5,7 +5,9 @@
 
 mod breaker;
 mod budget;
+pub mod capital;
 mod gate;
+pub mod normal;
 mod price_moves;
 
 pub use breaker::{Breaker, Trip};

@@ -13,9 +13,12 @@
 //! | `gate_blocked` | warn | yes |
 //! | `filled` | info | |
 //! | `hedge_started`, `hedge_done` | info | |
+//! | `hedge_band` | debug | |
 //! | `hedge_late` | error | yes |
 //! | `fair_source` | info; warn away from what is wanted | yes |
 //! | `measured` | debug | |
+//! | `capital` | debug | |
+//! | `capital_stage` | info, warn at the limit | |
 //! | `book_synced` | info | yes |
 //! | `book_lost` | warn | yes |
 //! | `link_up` | info | |
@@ -31,7 +34,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty, VenueId,
+    CapitalStage, FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty,
+    VenueId,
 };
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
@@ -227,7 +231,7 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 None => line.with("order", Value::Null),
             }
         }
-        Note::HedgeStarted { instrument, side, qty, exposure_base } => {
+        Note::HedgeStarted { instrument, side, qty, exposure_base, waited_ms } => {
             let (label, qty) = (names.instrument(*instrument), names.qty(*instrument, *qty));
             let exposure = amount(*exposure_base);
             let words = format!("{label}: hedge {side} {qty}, exposure {exposure}");
@@ -236,15 +240,20 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 .word("side", side)
                 .with("quantity", qty)
                 .with("exposure_base", exposure)
+                .with("waited_ms", *waited_ms)
         }
-        Note::HedgeDone { base, exposure_base, took_ms } => {
-            let exposure = amount(*exposure_base);
-            let words = format!("{base}: hedged in {took_ms} ms, exposure {exposure}");
-            Line::new(Info, "hedge_done", words)
+        Note::HedgeDone { .. } => hedge_done(note, names)?,
+        Note::HedgeBand { base, band_base, cost_bps, skew_bps_per_base, std_base } => {
+            let band = amount(*band_base);
+            let words = format!("{base}: hedge band {band}, hedging costs {cost_bps:.2} bps");
+            Line::new(NoteLevel::Debug, "hedge_band", words)
                 .with("base", base.as_str())
-                .with("exposure_base", exposure)
-                .with("took_ms", *took_ms)
+                .with("band_base", band)
+                .with("cost_bps", *cost_bps)
+                .with("skew_bps_per_base", *skew_bps_per_base)
+                .with("std_base", amount(*std_base))
         }
+        Note::Capital { .. } => capital(note)?,
         Note::HedgeLate { base, exposure_base, since_ms } => {
             let exposure = amount(*exposure_base);
             let words = format!("{base}: not hedged for {since_ms} ms, exposure {exposure}");
@@ -256,6 +265,42 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
         }
         _ => return None,
     })
+}
+
+fn hedge_done(note: &Note, names: &Names) -> Option<Line> {
+    let Note::HedgeDone {
+        base,
+        instrument,
+        exposure_base,
+        took_ms,
+        hedged_base,
+        fees_quote,
+        slippage_quote,
+        risk_removed_quote,
+    } = note
+    else {
+        return None;
+    };
+    let exposure = amount(*exposure_base);
+    let cost = (*fees_quote + *slippage_quote).round_dp(4).normalize();
+    let words = match instrument {
+        Some(_) => format!(
+            "{base}: hedged {} in {took_ms} ms for {cost}, exposure {exposure}",
+            hedged_base.normalize()
+        ),
+        None => format!("{base}: back inside after {took_ms} ms unhedged, exposure {exposure}"),
+    };
+    Some(
+        Line::new(NoteLevel::Info, "hedge_done", words)
+            .with("base", base.as_str())
+            .with("instrument", instrument.map(|id| names.instrument(id)))
+            .with("exposure_base", exposure)
+            .with("took_ms", *took_ms)
+            .with("hedged_base", hedged_base.to_string())
+            .with("fees_quote", fees_quote.to_string())
+            .with("slippage_quote", slippage_quote.to_string())
+            .with("risk_removed_quote", amount(*risk_removed_quote)),
+    )
 }
 
 fn quoted(note: &Note, names: &Names) -> Option<Line> {
@@ -367,6 +412,39 @@ fn signals(note: &Note, names: &Names) -> Option<Line> {
     }
 }
 
+fn capital(note: &Note) -> Option<Line> {
+    let Note::Capital {
+        from,
+        to,
+        at_risk_quote,
+        limit_quote,
+        var_quote,
+        exit_cost_quote,
+        pressure,
+    } = note
+    else {
+        return None;
+    };
+    let show = |value: &Option<f64>, none: &str| value.map_or_else(|| none.to_owned(), amount);
+    let (level, event) = match (from == to, to) {
+        (true, _) => (NoteLevel::Debug, "capital"),
+        (false, CapitalStage::AtLimit) => (NoteLevel::Warn, "capital_stage"),
+        (false, _) => (NoteLevel::Info, "capital_stage"),
+    };
+    let at_risk = show(at_risk_quote, "unknown, a book is too thin to leave through");
+    let words = format!("capital at risk {at_risk}, limit {}", show(limit_quote, "none"));
+    let value = |value: &Option<f64>| value.map_or(Value::Null, |value| amount(value).into());
+    let line = Line::new(level, event, words)
+        .word("from", from)
+        .word("to", to)
+        .with("at_risk_quote", value(at_risk_quote))
+        .with("limit_quote", value(limit_quote))
+        .with("var_quote", amount(*var_quote))
+        .with("exit_cost_quote", value(exit_cost_quote))
+        .with("pressure", *pressure);
+    Some(line)
+}
+
 /// Books, links and accounts.
 fn connections(note: &Note, names: &Names) -> Option<Line> {
     use NoteLevel::{Debug, Error, Info, Warn};
@@ -475,7 +553,9 @@ fn daemon(note: &Note) -> Line {
         | Note::Filled { .. }
         | Note::HedgeStarted { .. }
         | Note::HedgeDone { .. }
+        | Note::HedgeBand { .. }
         | Note::HedgeLate { .. }
+        | Note::Capital { .. }
         | Note::BookSynced { .. }
         | Note::BookLost { .. }
         | Note::Link { .. }
@@ -518,6 +598,49 @@ mod tests {
         }
     }
 
+    fn capital(from: CapitalStage, to: CapitalStage) -> Note {
+        Note::Capital {
+            from,
+            to,
+            at_risk_quote: None,
+            limit_quote: Some(1.0),
+            var_quote: 0.5,
+            exit_cost_quote: None,
+            pressure: 1.0,
+        }
+    }
+
+    fn hedging(base: String) -> [(Note, &'static str); 4] {
+        let (instrument, side, qty) = (InstrumentId(0), Side::Buy, Qty(3));
+        let (exposure_base, waited_ms) = (0.5, Some(0));
+        let done = Note::HedgeDone {
+            base: base.clone(),
+            instrument: Some(instrument),
+            exposure_base,
+            took_ms: 5,
+            hedged_base: Money::ONE,
+            fees_quote: Money::ONE,
+            slippage_quote: Money::ONE,
+            risk_removed_quote: 1.0,
+        };
+        let band = Note::HedgeBand {
+            base: base.clone(),
+            band_base: 0.1,
+            cost_bps: 5.0,
+            skew_bps_per_base: 100.0,
+            std_base: 0.1,
+        };
+        [
+            (
+                Note::HedgeStarted { instrument, side, qty, exposure_base, waited_ms },
+                "hedge_started",
+            ),
+            (done, "hedge_done"),
+            (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
+            (band, "hedge_band"),
+        ]
+    }
+
     /// One of each, with its event name.
     fn all() -> Vec<(Note, &'static str)> {
         let (instrument, venue, side) = (InstrumentId(0), VenueId(0), Side::Buy);
@@ -552,8 +675,7 @@ mod tests {
         };
         let (from, to, why) = (State::Warming, State::Quoting, text.clone());
         let link = LinkKind::User;
-        let exposure_base = 0.5;
-        vec![
+        let mut all = vec![
             (Note::StateChanged { from, to, why }, "state_changed"),
             (Note::SideReason { instrument, side, reason: Reason::BookStale }, "side_reason"),
             (quoted, "quoted"),
@@ -569,11 +691,10 @@ mod tests {
                 "gate_blocked",
             ),
             (filled, "filled"),
-            (Note::HedgeStarted { instrument, side, qty, exposure_base }, "hedge_started"),
-            (Note::HedgeDone { base: base.clone(), exposure_base, took_ms: 5 }, "hedge_done"),
-            (Note::HedgeLate { base, exposure_base, since_ms: 5 }, "hedge_late"),
             (Note::FairSourceChanged { instrument, source, wanted: source }, "fair_source"),
             (measured, "measured"),
+            (capital(CapitalStage::Free, CapitalStage::Free), "capital"),
+            (capital(CapitalStage::Pressing, CapitalStage::AtLimit), "capital_stage"),
             (Note::BookSynced { instrument }, "book_synced"),
             (Note::BookLost { instrument, why: BookLoss::Gap }, "book_lost"),
             (Note::Link { venue, link, up: true, text: String::new() }, "link_up"),
@@ -587,7 +708,9 @@ mod tests {
             (Note::Paused { paused: true }, "paused"),
             (Note::Paused { paused: false }, "resumed"),
             (Note::Invariant { text }, "invariant"),
-        ]
+        ];
+        all.extend(hedging(base));
+        all
     }
 
     #[test]

@@ -40,6 +40,14 @@ pub struct Metrics {
     toxic: Count,
     hedges: Count,
     hedge_seconds: Histogram,
+    capital_at_risk: Level,
+    capital_limit: Level,
+    capital_var: Level,
+    capital_exit_cost: Level,
+    capital_pressure: Level,
+    hedge_cost: Level,
+    hedge_risk_removed: Level,
+    hedge_band: Level,
     books_lost: Count,
     garbled: Count,
     differs: Count,
@@ -67,6 +75,14 @@ impl Default for Metrics {
             toxic: Family::default(),
             hedges: Family::default(),
             hedge_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
+            capital_at_risk: Family::default(),
+            capital_limit: Family::default(),
+            capital_var: Family::default(),
+            capital_exit_cost: Family::default(),
+            capital_pressure: Family::default(),
+            hedge_cost: Family::default(),
+            hedge_risk_removed: Family::default(),
+            hedge_band: Family::default(),
             books_lost: Family::default(),
             garbled: Family::default(),
             differs: Family::default(),
@@ -83,6 +99,7 @@ impl Metrics {
         self.register_orders(r);
         self.register_state(r);
         self.estimates.register(r);
+        self.register_capital(r);
     }
 
     fn register_orders(&self, r: &mut Registry) {
@@ -114,6 +131,49 @@ impl Metrics {
             "From the trigger to net exposure back inside it",
             Unit::Seconds,
             self.hedge_seconds.clone(),
+        );
+        r.register(
+            "evenkeel_hedge_cost_quote",
+            "Paid for hedges: fees and slippage against the mid when decided, quote",
+            self.hedge_cost.clone(),
+        );
+        r.register(
+            "evenkeel_hedge_risk_removed_quote",
+            "Standard deviation of the result that hedges took away, summed, quote",
+            self.hedge_risk_removed.clone(),
+        );
+        r.register(
+            "evenkeel_hedge_band_base",
+            "Net exposure inside which waiting is cheaper than hedging, base",
+            self.hedge_band.clone(),
+        );
+    }
+
+    fn register_capital(&self, r: &mut Registry) {
+        r.register(
+            "evenkeel_capital_at_risk_quote",
+            "Liquidation-adjusted value at risk, quote; +Inf when a book is too thin to leave through",
+            self.capital_at_risk.clone(),
+        );
+        r.register(
+            "evenkeel_capital_limit_quote",
+            "Limit on capital at risk, quote; absent without one",
+            self.capital_limit.clone(),
+        );
+        r.register(
+            "evenkeel_capital_var_quote",
+            "Parametric value at risk over the horizon, quote",
+            self.capital_var.clone(),
+        );
+        r.register(
+            "evenkeel_capital_exit_cost_quote",
+            "Cost of leaving through the books now, quote; +Inf when they do not take it all",
+            self.capital_exit_cost.clone(),
+        );
+        r.register(
+            "evenkeel_capital_pressure",
+            "0 without pressure to 1 at the limit on capital at risk",
+            self.capital_pressure.clone(),
         );
     }
 
@@ -218,7 +278,11 @@ impl Metrics {
                 self.position.get_or_create(&vec![at]).set(position.0 as f64);
             }
             Note::HedgeStarted { instrument: id, .. } => inc(&self.hedges, &vec![instrument(*id)]),
-            Note::HedgeDone { took_ms, .. } => self.hedge_seconds.observe(*took_ms as f64 * 1e-3),
+            Note::Capital { .. } => self.capital(note),
+            Note::HedgeDone { .. } => self.hedge_done(note),
+            Note::HedgeBand { base, band_base, .. } => {
+                self.hedge_band.get_or_create(&vec![("base", base.clone())]).set(*band_base);
+            }
             Note::BookLost { instrument: id, why } => {
                 inc(&self.books_lost, &vec![instrument(*id), ("why", word(why))]);
             }
@@ -253,6 +317,38 @@ impl Metrics {
         } else {
             self.signal.remove(&labels);
         }
+    }
+
+    fn capital(&self, note: &Note) {
+        let Note::Capital {
+            at_risk_quote, limit_quote, var_quote, exit_cost_quote, pressure, ..
+        } = note
+        else {
+            return;
+        };
+        let set = |level: &Level, value: f64| {
+            level.get_or_create(&Vec::new()).set(value);
+        };
+        set(&self.capital_at_risk, at_risk_quote.unwrap_or(f64::INFINITY));
+        if let Some(limit) = limit_quote {
+            set(&self.capital_limit, *limit);
+        }
+        set(&self.capital_var, *var_quote);
+        set(&self.capital_exit_cost, exit_cost_quote.unwrap_or(f64::INFINITY));
+        set(&self.capital_pressure, *pressure);
+    }
+
+    fn hedge_done(&self, note: &Note) {
+        let Note::HedgeDone {
+            base, took_ms, fees_quote, slippage_quote, risk_removed_quote, ..
+        } = note
+        else {
+            return;
+        };
+        self.hedge_seconds.observe(*took_ms as f64 * 1e-3);
+        let labels = vec![("base", base.clone())];
+        self.hedge_cost.get_or_create(&labels).inc_by(number(*fees_quote + *slippage_quote));
+        self.hedge_risk_removed.get_or_create(&labels).inc_by(*risk_removed_quote);
     }
 
     fn state(&self, from: State, to: State) {

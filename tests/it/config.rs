@@ -133,6 +133,20 @@ fn naughty_files_are_refused_with_a_reason() {
         ("half_spread_bps = 15", "half_spread_bps = -1", &["is -1; allowed is 0 to 5000"]),
         ("half_spread_bps = 15", "half_spread_bps = 500", &["between min_half_spread_bps = 10"]),
         ("half_spread_bps = 15", "half_spread_bps = 1\nhalf_spread_bps = 2", &["duplicate key"]),
+        (
+            "max_capital_at_risk_quote = 20",
+            "max_capital_at_risk_quote = 0",
+            &["capital.max_capital_at_risk_quote", "is 0; allowed is"],
+        ),
+        ("confidence = 0.99", "confidence = 1.0", &["capital.confidence", "allowed is 0.9 to"]),
+        ("horizon_s = 60", "horizon_s = 0", &["capital.horizon_s", "is 0; allowed is 1"]),
+        (
+            "liquidation_quote_per_s = 1000",
+            "liquidation_quote_per_s = 0",
+            &["capital.liquidation_quote_per_s"],
+        ),
+        ("stress_depth = 0.3", "stress_depth = nan", &["capital.stress_depth"]),
+        ("stress_sigmas = 6", "stress_sigma = 6", &["did you mean `stress_sigmas`"]),
         ("recv_window_ms = 5000", "recv_window_ms = 60001", &["allowed is 1 to 60000"]),
         ("recv_window_ms = 5000", "recv_window_ms = 1e3", &["must be a whole number"]),
         (
@@ -219,6 +233,17 @@ fn naughty_files_are_refused_with_a_reason() {
         ),
         ("trigger_base = 0.004", "trigger_base = 0.0001", &["hedging never ends"]),
         ("trigger_base = 0.004", "trigger_base = 4", &["would never be reached"]),
+        ("mode = \"trigger\"", "mode = \"bands\"", &["\"trigger\" or \"band\""]),
+        ("execution = \"ioc\"", "execution = \"twap\"", &["\"passive_then_aggressive\""]),
+        ("passive_ms = 1000", "passive_ms = 10", &["allowed is 50 to 60000"]),
+        (
+            "deadline_ms = 5000\nmode = \"trigger\" # \"band\": by what hedging costs now, never beyond \
+             trigger_base\nexecution = \"ioc\"",
+            "deadline_ms = 1000\nexecution = \"passive_then_aggressive\"",
+            &["or no hedge takes"],
+        ),
+        ("urgent_exposure_pct = 90", "urgent_exposure_pct = 0", &["allowed is 1 to 100"]),
+        ("risk_horizon_ms = 60000", "risk_horizon_ms = 0", &["allowed is 100 to"]),
         ("price_collar_bps = 100", "price_collar_bps = 5", &["every quote would be refused"]),
         ("max_clock_offset_ms = 1000", "max_clock_offset_ms = 6000", &["would refuse first"]),
         (
@@ -236,6 +261,37 @@ fn naughty_files_are_refused_with_a_reason() {
             "model = \"fixed\"",
             "model = \"fixed\"\nrisk_aversion = 0.1",
             &["belongs to model = \"glft\""],
+        ),
+        (
+            "model = \"fixed\"",
+            "model = \"fixed\"\nhorizon_s = 60",
+            &["quoting.horizon_s", "belongs to model = \"glft\""],
+        ),
+        (
+            "model = \"fixed\"",
+            "model = \"cartea_jaimungal\"\nrisk_aversion = 0.1",
+            &["exactly one of running_penalty and inventory_std_target_base"],
+        ),
+        (
+            "model = \"fixed\"",
+            "model = \"glft\"\nrunning_penalty = 0.1",
+            &["exactly one of risk_aversion and inventory_std_target_base"],
+        ),
+        (
+            "model = \"fixed\"",
+            "model = \"avellaneda_stoikov\"\nhorizon_s = -1",
+            &["quoting.horizon_s is -1; it must be above zero"],
+        ),
+        ("model = \"fixed\"", "model = \"glft_closed_form\"\nhorizon_s = 60", &["has no horizon"]),
+        (
+            "cross_asset_skew = false",
+            "cross_asset_skew = true",
+            &["no effect with model = \"fixed\""],
+        ),
+        (
+            "assumed_latency_ms = 0",
+            "assumed_latency_ms = 10001",
+            &["is 10001; allowed is 0 to 10000"],
         ),
         ("listen = \"127.0.0.1:9464\"", "listen = \"0.0.0.0:9464\"", &["allow_remote"]),
         ("listen = \"127.0.0.1:9464\"", "listen = \"here\"", &["address:port"]),

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use evenkeel::domain::*;
 use evenkeel::engine::*;
-use evenkeel::inventory::{HedgeParams, PresenceParams};
+use evenkeel::inventory::{HedgeMode, HedgeParams, PresenceParams};
 use evenkeel::quoting;
 use evenkeel::risk::Limits;
 
@@ -28,6 +28,21 @@ fn limits() -> Limits {
         max_open_orders: 6,
         price_collar_bps: 100.0,
         max_net_exposure_quote: dec("1200"),
+    }
+}
+
+fn hedge_params() -> HedgeParams {
+    HedgeParams {
+        trigger_base: dec("0.003"),
+        target_base: dec("0"),
+        mode: HedgeMode::Trigger,
+        max_slippage_bps: dec("5"),
+        min_interval: Span::from_ms(200),
+        deadline: Span::from_ms(2000),
+        passive: Span::ZERO,
+        urgent_share: 0.9,
+        cross: false,
+        horizon: Span::from_s(60),
     }
 }
 
@@ -87,14 +102,7 @@ pub fn params() -> Params {
         },
         fair: FairParams::default(),
         estimators: EstimatorParams::default(),
-        hedge: Some(HedgeParams {
-            trigger_base: dec("0.003"),
-            target_base: dec("0"),
-            max_order_base: dec("0.01"),
-            max_slippage_bps: dec("5"),
-            min_interval: Span::from_ms(200),
-            deadline: Span::from_ms(2000),
-        }),
+        hedge: Some(hedge_params()),
         risk: RiskParams {
             loss_limit_quote_session: dec("50"),
             max_fills_per_minute_side: 20,
@@ -104,16 +112,34 @@ pub fn params() -> Params {
             order_unknown_bound: Span::from_ms(3000),
         },
         presence: PresenceParams::default(),
+        capital: CapitalParams::default(),
         shutdown: ShutdownParams { flatten: true, deadline: Span::from_s(10) },
         latch: None,
     }
+}
+
+/// Hedging by the band, with as many hedge instruments, each on its own venue.
+fn banded(hedges: u8) -> Params {
+    let mut params = params();
+    for extra in 1..hedges {
+        let mut venue = params.venues[1].clone();
+        venue.name = format!("perp{}", extra + 1);
+        params.venues.push(venue);
+        let mut instrument = params.instruments[1].clone();
+        instrument.venue = VenueId(extra + 1);
+        params.instruments.push(instrument);
+    }
+    let hedge = params.hedge.as_mut().unwrap();
+    hedge.mode = HedgeMode::Band;
+    hedge.trigger_base = dec("0.0085");
+    params
 }
 
 pub fn instrument(id: u16) -> Instrument {
     let spot = id == 0;
     Instrument {
         id: InstrumentId(id),
-        venue: VenueId(u8::from(!spot)),
+        venue: VenueId(u8::try_from(id).unwrap()),
         symbol: "BTCUSDT".to_owned(),
         kind: if spot { InstrumentKind::Spot } else { InstrumentKind::LinearPerpetual },
         base: Asset::new("BTC"),
@@ -132,7 +158,13 @@ pub fn instrument(id: u16) -> Instrument {
 
 const START_MS: i64 = 1_700_000_000_000;
 
+/// Instruments of the stories, by id; each is alone on the venue of the same number.
+const NAMES: [&str; 3] = ["spot", "perp", "perp2"];
+
 struct Story {
+    venues: u8,
+    /// What is quoted on spot.
+    spot_base: &'static str,
     engine: Engine,
     now_ms: i64,
     sent: BTreeMap<u32, NewOrder>,
@@ -148,6 +180,8 @@ impl Story {
 
     fn with(params: Params) -> Story {
         Story {
+            venues: u8::try_from(params.venues.len()).unwrap(),
+            spot_base: "BTC",
             engine: Engine::new(params),
             now_ms: 0,
             sent: BTreeMap::new(),
@@ -182,9 +216,26 @@ impl Story {
     fn events(&mut self, part: &str, inbox: &mut Vec<Event>) {
         let words: Vec<&str> = part.split_whitespace().collect();
         let at = self.now();
-        let which = |word: &str| u16::from(word == "perp");
+        let which = |word: &str| NAMES.iter().position(|name| *name == word).unwrap() as u16;
         match words.as_slice() {
-            ["connected"] => connected(inbox),
+            ["connected"] => {
+                connected(self.venues, inbox);
+                for event in inbox {
+                    if let Event::Listed(own) = event
+                        && own.id.0 == 0
+                    {
+                        own.base = Asset::new(self.spot_base);
+                    }
+                }
+            }
+            ["mark", who, price] => inbox.push(Event::Mark(Mark {
+                instrument: InstrumentId(which(who)),
+                mark_price: dec(price),
+                index_price: dec(price),
+                funding_rate: Money::ZERO,
+                next_funding: at,
+                at,
+            })),
             ["account", who, rest @ ..] => {
                 inbox.push(Event::Account(self.account(which(who), rest)));
             }
@@ -205,7 +256,7 @@ impl Story {
             ["lost", who] => inbox
                 .push(Event::BookLost { instrument: InstrumentId(which(who)), why: BookLoss::Gap }),
             ["user", who, "down"] => inbox.push(Event::Link {
-                venue: VenueId(u8::from(*who == "perp")),
+                venue: VenueId(which(who) as u8),
                 link: LinkKind::User,
                 up: false,
                 text: "closed".to_owned(),
@@ -223,7 +274,8 @@ impl Story {
                 }));
             }
             ["alive"] => inbox.extend(
-                [0, 1].map(|venue| Event::Alive { venue: VenueId(venue), link: LinkKind::Market }),
+                (0..self.venues)
+                    .map(|venue| Event::Alive { venue: VenueId(venue), link: LinkKind::Market }),
             ),
             ["canceled_old"] => inbox.push(Event::Order(self.left_order())),
             ["pause"] => inbox.push(Event::Control(Control::Pause)),
@@ -378,7 +430,7 @@ impl Story {
     }
 
     fn describe(&mut self, action: &Action) -> Option<String> {
-        let name = |id: InstrumentId| if id.0 == 0 { "spot" } else { "perp" };
+        let name = |id: InstrumentId| NAMES[id.index()];
         let number = |id: OrderId| match id.epoch {
             1 => format!("#{}", id.counter),
             _ => format!("old#{}", id.counter),
@@ -401,11 +453,17 @@ impl Story {
                     if order.reduce_only { " reduce_only" } else { "" },
                 )
             }
-            Action::Amend(amend) => format!("amend {} x {}", number(amend.id), amend.qty.0),
+            Action::Amend(amend) => {
+                let price = instrument(amend.instrument.0).price(amend.px);
+                if let Some(order) = self.sent.get_mut(&amend.id.counter) {
+                    (order.px, order.qty) = (amend.px, amend.qty);
+                }
+                format!("amend {} {price} x {}", number(amend.id), amend.qty.0)
+            }
             Action::Cancel { id, .. } => format!("cancel {}", number(*id)),
             Action::Query { id, .. } => format!("query {}", number(*id)),
             Action::Reconcile { venue } => {
-                format!("reconcile {}", if venue.0 == 0 { "spot" } else { "perp" })
+                format!("reconcile {}", NAMES[venue.index()])
             }
             Action::Resync { instrument } => format!("resync {}", name(*instrument)),
             Action::Note(note) => return describe_note(note),
@@ -417,7 +475,19 @@ fn describe_note(note: &Note) -> Option<String> {
     Some(match note {
         Note::StateChanged { to, .. } => format!("state {to}"),
         Note::SideReason { side, reason, .. } => format!("{side}s: {}", reason.as_str()),
-        Note::HedgeDone { took_ms, .. } => format!("hedged after {took_ms} ms"),
+        Note::Capital { from, to, at_risk_quote, .. } if from != to => {
+            let at_risk = at_risk_quote.map_or("unknown".to_owned(), |at| format!("{at:.3}"));
+            format!("capital {to:?} at {at_risk}")
+        }
+        Note::HedgeDone { took_ms, hedged_base, fees_quote, slippage_quote, .. } => format!(
+            "hedged {} after {took_ms} ms, slippage {}, fees {}",
+            hedged_base.normalize(),
+            slippage_quote.normalize(),
+            fees_quote.normalize()
+        ),
+        Note::HedgeBand { band_base, cost_bps, .. } => {
+            format!("band {band_base:.5}, hedging costs {cost_bps:.2} bps")
+        }
         Note::HedgeLate { since_ms, .. } => format!("hedge late: {since_ms} ms"),
         Note::GateBlocked { side, reason, .. } => format!("gate: {side} {}", reason.as_str()),
         Note::Explained { text, .. } => format!("because {}", text.replace("; ", "\n<   ")),
@@ -429,8 +499,8 @@ fn describe_note(note: &Note) -> Option<String> {
     })
 }
 
-pub fn connected(inbox: &mut Vec<Event>) {
-    for id in [0, 1] {
+pub fn connected(venues: u8, inbox: &mut Vec<Event>) {
+    for id in 0..venues {
         let venue = VenueId(id);
         inbox.push(Event::Listed(Box::new(instrument(u16::from(id)))));
         inbox.push(Event::Fees {
@@ -503,8 +573,129 @@ fn a_question_is_answered_step_by_step_and_changes_nothing() {
 }
 
 #[test]
+fn inside_the_band_nothing_is_hedged_and_beyond_it_only_back_to_its_edge() {
+    let mut params = banded(1);
+    params.hedge.as_mut().unwrap().urgent_share = 0.75;
+    check_with("band.txt", params);
+}
+
+#[test]
+fn a_hedge_goes_where_it_is_cheapest_and_past_a_venue_that_is_down() {
+    let mut params = banded(2);
+    params.hedge.as_mut().unwrap().mode = HedgeMode::Trigger;
+    params.hedge.as_mut().unwrap().trigger_base = dec("0.003");
+    check_with("routing.txt", params);
+}
+
+#[test]
+fn a_hedge_rests_at_the_touch_and_takes_the_rest_when_its_time_is_up() {
+    let mut params = params();
+    params.hedge.as_mut().unwrap().passive = Span::from_ms(500);
+    check_with("passive.txt", params);
+}
+
+/// ETH on spot and the BTC perpetual: what is held of the one is hedged with the other, by as much
+/// as they have been seen to move together.
+#[test]
+fn an_asset_without_a_hedge_instrument_goes_by_the_one_that_moves_with_it() {
+    let mut params = params();
+    params.hedge.as_mut().unwrap().cross = true;
+    let mut story = Story::with(params);
+    story.spot_base = "ETH";
+    story.play("0ms connected");
+    story.play("5ms account spot ETH=1 USDT=100000; account perp USDT=100000");
+    let book = |ms: i64, up: i64| {
+        // Half a move of the perpetual for each of spot, so that beta is 2.
+        let (spot, perp) = (60_000 + 60 * up, 60_000 + 30 * up);
+        format!(
+            "{ms}ms alive; mark spot {spot}; mark perp {perp}; book spot {spot}.00x1 {spot}.01x1; \
+             book perp {perp}.0x1 {perp}.1x1"
+        )
+    };
+    let mut sent = Vec::new();
+    // Levels change between the joint samples, which are 5 s apart.
+    for step in 1..300 {
+        let level = (step + 2) / 5;
+        let up = i64::from((level * 7 + level / 3) % 5 > 1);
+        for line in story.play(&book(step * 1_000, up)) {
+            let buys = line.starts_with("place #") && line.contains("spot buy");
+            sent.extend(line.split_whitespace().nth(1).filter(|_| buys).map(str::to_owned));
+            if let Some(id) = line.strip_prefix("cancel ") {
+                story.play(&format!("{}ms canceled {id}", step * 1_000 + 2));
+            }
+        }
+        for order in story.engine.status(story.now()).orders {
+            let number = order.id.strip_prefix("1-").unwrap().to_owned();
+            if order.state == "sent" {
+                story.play(&format!("{}ms ack #{number}", step * 1_000 + 3));
+            }
+        }
+    }
+    let before = story.engine.status(story.now());
+    assert_eq!(before.state, State::Quoting);
+    let bid = sent.last().unwrap();
+    let done = story.play(&format!("299100ms alive; fill {bid} 0.002; filled {bid} 0.002"));
+    let hedge = done
+        .iter()
+        .find(|line| line.contains("perp sell"))
+        .unwrap_or_else(|| panic!("{done:?} {:?}", story.engine.status(story.now()).exposure));
+    assert!(hedge.contains("x 0.00"), "{hedge}");
+    let after = story.engine.status(story.now());
+    let view = after.exposure.iter().find_map(|group| group.hedge.as_ref()).unwrap();
+    let leg = &view.cross[0];
+    assert!((leg.beta - 2.0).abs() < 0.1 && leg.correlation > 0.95, "{leg:?}");
+    assert!(leg.residual_share < 0.3 && leg.confidence > 0.9, "{leg:?}");
+    assert!(view.exposure_base > dec("0.0035") && view.exposure_base < dec("0.0041"), "{view:?}");
+}
+
+#[test]
+fn a_fill_is_answered_in_the_same_step_however_long_quotes_are_to_stand() {
+    let mut params = params();
+    params.pace.reprice_min_interval = Span::from_s(10);
+    let mut story = Story::with(params);
+    let book = |ms: i64, bid: &str| {
+        format!("{ms}ms alive; book spot {bid}x1 60000.01x1; book perp 59980.0x1 59980.1x1")
+    };
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
+    story.play(&book(10, "60000.00"));
+    story.play("20ms ack #1; ack #2");
+    let moved = story.play(&book(1000, "59900.00"));
+    assert!(!moved.iter().any(|line| line.starts_with("place")), "too soon: {moved:?}");
+    let filled = story.play("1100ms fill #1 0.002; filled #1 0.002");
+    assert!(filled.iter().any(|line| line.contains("spot buy")), "{filled:?}");
+    assert!(filled.contains(&"cancel #2".to_owned()), "both sides: {filled:?}");
+}
+
+#[test]
 fn a_kill_cancels_everything_and_stays_halted() {
     check("kill.txt");
+}
+
+#[test]
+fn a_kill_over_a_halt_that_would_not_last_is_latched() {
+    let mut engine = Engine::new(params());
+    let mut actions = Vec::new();
+    let fault = Event::Control(Control::Fault { text: "disk full".to_owned() });
+    let kill = Event::Control(Control::Kill { flatten: false });
+    engine.step(Ts::from_ms(1), &[fault, kill], &mut actions);
+    let halts = actions.iter().filter_map(|action| match action {
+        Action::Note(Note::Halted { cause, .. }) => Some(*cause),
+        _ => None,
+    });
+    assert_eq!(halts.collect::<Vec<_>>(), [HaltCause::Fault, HaltCause::Operator]);
+    assert_eq!(engine.halt_cause(), Some(HaltCause::Operator));
+}
+
+#[test]
+fn a_resume_also_ends_a_latched_halt_that_waits_for_the_accounts() {
+    let latch = Some((HaltCause::Operator, "killed before".to_owned()));
+    let mut engine = Engine::new(Params { latch, ..params() });
+    let mut actions = Vec::new();
+    engine.step(Ts::from_ms(1), &[Event::Control(Control::Resume)], &mut actions);
+    let ended = |action: &Action| matches!(action, Action::Note(Note::Latch { set: false, .. }));
+    assert_eq!(actions.iter().filter(|action| ended(action)).count(), 1, "{actions:?}");
+    assert_eq!(engine.halt_cause(), None);
 }
 
 #[test]
@@ -520,6 +711,47 @@ fn what_an_earlier_run_left_is_cancelled_before_the_first_quote() {
 #[test]
 fn a_holding_far_from_its_target_is_not_traded_away() {
     check("misplaced.txt");
+}
+
+/// A limit that 0.0033 BTC reach: 200 quote at 2 bps/√s for a minute, 99 %, and the taker fee.
+fn with_capital_limit() -> Params {
+    let mut params = params();
+    params.capital.limit_quote = Some(0.8);
+    params.hedge.as_mut().unwrap().trigger_base = dec("0.0033");
+    params
+}
+
+#[test]
+fn inventory_that_risks_too_much_shrinks_quotes_and_is_taken_off() {
+    check_with("capital.txt", with_capital_limit());
+}
+
+#[test]
+fn capital_at_risk_is_what_its_parts_say() {
+    let mut params = with_capital_limit();
+    params.capital.limit_quote = None;
+    let mut story = Story::with(params);
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1.002 USDT=100000; account perp USDT=100000 position=-0.001");
+    story.play("10ms book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1");
+    story.play("300ms alive");
+    let view = story.engine.status(story.now()).capital;
+    assert_eq!(view.stage, CapitalStage::Free, "without a limit nothing presses");
+    let sum: f64 = view.holdings.iter().map(|own| own.component_var_quote).sum();
+    assert!((sum - view.var_quote).abs() < 1e-9, "{view:#?}");
+    // Long 0.002 and short 0.001 of one asset are one risk of half of it.
+    let alone = 0.002 * 60_000.0 * 2e-4 * 60.0_f64.sqrt() * 2.326;
+    assert!((view.var_quote / alone - 0.5).abs() < 0.01, "{view:#?}");
+    assert!(view.undiversified_quote > 1.4 * alone);
+    let parts = view.market_quote + view.exit_cost_quote.unwrap();
+    assert!((view.at_risk_quote.unwrap() - parts).abs() < 1e-12);
+    assert!(view.market_quote > view.var_quote, "leaving takes time");
+    assert!((view.stress.up_quote + view.stress.down_quote).abs() < 1e-9);
+    assert!((view.stress.funding_cost_quote - 59.98 * 0.0075).abs() < 1e-3);
+    // A book that is not proven tells nothing of what leaving costs.
+    story.play("600ms alive; lost perp");
+    let view = story.engine.status(story.now()).capital;
+    assert_eq!((view.at_risk_quote, view.exit_cost_quote), (None, None));
 }
 
 #[test]
@@ -567,7 +799,7 @@ fn a_target_that_is_as_found_is_told_so_that_it_is_remembered() {
     let mut engine = Engine::new(params);
     let mut story = Story::new();
     let mut inbox = Vec::new();
-    connected(&mut inbox);
+    connected(2, &mut inbox);
     inbox.push(Event::Account(story.account(0, &["BTC=5", "USDT=1"])));
     let mut actions = Vec::new();
     engine.step(story.now(), &inbox, &mut actions);

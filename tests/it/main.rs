@@ -11,6 +11,7 @@ mod live;
 mod loopback;
 mod market;
 mod matching;
+mod quoting;
 mod shared;
 mod signals;
 mod tidy;

@@ -148,7 +148,7 @@ impl Market {
         let now = Ts::from_ms(1_700_000_000_000);
         let mut market = Market { engine, now, trades: 0, said: Vec::new() };
         let mut inbox = Vec::new();
-        connected(&mut inbox);
+        connected(2, &mut inbox);
         for venue in [VenueId(0), VenueId(1)] {
             let free = |asset: &str| Balance {
                 asset: Asset::new(asset),
@@ -340,5 +340,5 @@ fn fills_that_are_picked_off_raise_the_least_half_spread() {
     assert!((numbers.adverse_move_bps - (20.0 * 6.0 + 50.0) / 70.0).abs() < 0.1, "{numbers:?}");
     assert_eq!(numbers.break_even_bps, numbers.adverse_move_bps);
     assert!(!view.adverse_move_bps[0].trusted, "50 fills it takes to believe them more");
-    assert!(view.markouts[..2].iter().all(|markout| markout.sides[0].fills == 20), "{view:?}");
+    assert!(view.markouts[..2].iter().all(|markout| markout.bid.fills == 20), "{view:?}");
 }

@@ -35,6 +35,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "simulate",
+        &["domain", "inventory", "orders", "engine", "venues", "sim", "journal", "config"],
+    ),
+    (
         "cli",
         &[
             "domain",
@@ -51,6 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "telemetry",
             "report",
+            "simulate",
         ],
     ),
     ("lib", &[]),
@@ -58,8 +63,18 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules in which nothing awaits, reads a clock, opens anything or writes a line.
-const PURE: &[&str] =
-    &["domain", "market", "inventory", "quoting", "risk", "orders", "engine", "venues", "sim"];
+const PURE: &[&str] = &[
+    "domain",
+    "market",
+    "inventory",
+    "quoting",
+    "risk",
+    "orders",
+    "engine",
+    "venues",
+    "sim",
+    "simulate",
+];
 
 const BANNED_IN_PURE: &[&str] = &[
     "tokio",

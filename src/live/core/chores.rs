@@ -67,6 +67,7 @@ impl Driver {
             tick_to_wire_p50_us: us(0.5),
             tick_to_wire_p99_us: us(0.99),
             tick_to_wire_count: self.latency.len(),
+            reactions: self.reactions.status(),
         };
         let engine = self.engine.status(now);
         let latency = self.latency.clone();

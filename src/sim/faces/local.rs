@@ -11,8 +11,10 @@ use super::spot::api::{frame_kind, frame_refusal};
 use super::streams::{ConnId, Outbox, Route};
 use super::usdm::UsdmFace;
 use super::venue::{Ctx, Outcome, Venue};
-use crate::domain::{InstrumentKind, Span, Ts};
-use crate::sim::{AccountId, Exchange, ExchangeParams, Happening, MarketId, Wallet};
+use crate::domain::{Instrument, InstrumentKind, Span, Ts};
+use crate::sim::{
+    AccountId, Answer, Command, Exchange, ExchangeParams, Happening, MarketId, Refusal, Wallet,
+};
 
 /// Markets, accounts, keys and faults of the local exchange.
 #[derive(Debug)]
@@ -384,6 +386,28 @@ impl LocalExchange {
             }
             Happening::TapeEnded { .. } => {}
         }
+    }
+
+    /// Carries out a command past both venues' protocols: what somebody else who has the account,
+    /// in a browser say, does. Streams tell of it.
+    ///
+    /// # Errors
+    /// Why the exchange refuses it.
+    pub fn submit(
+        &mut self,
+        now: Ts,
+        account: AccountId,
+        command: &Command,
+        out: &mut Outbox,
+    ) -> Result<Answer, Refusal> {
+        let answer = self.exchange.submit(now, account, command, &mut self.happened);
+        self.tell(now, out);
+        answer
+    }
+
+    /// Changes a market's limits, as a venue does; see [`Exchange::set_limits`].
+    pub fn set_limits(&mut self, market: MarketId, limits: &Instrument) -> bool {
+        self.exchange.set_limits(market, limits)
     }
 
     /// Adds a fault, counted from now.

@@ -15,7 +15,20 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
     let mut daemon = home.start();
     daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
     for (command, words) in [
-        ("status", &["QUOTING", "spot", "BTCUSDT", "usdm", "net", "result", "two_sided"][..]),
+        (
+            "status",
+            &[
+                "QUOTING",
+                "spot",
+                "BTCUSDT",
+                "usdm",
+                "net",
+                "capital",
+                "stress",
+                "result",
+                "two_sided",
+            ][..],
+        ),
         ("orders", &["price", "BTCUSDT"][..]),
         ("positions", &["held", "BTCUSDT"][..]),
         (
@@ -33,8 +46,17 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
         assert_eq!(code, 0, "{command}: {err}");
         serde_json::from_str::<Value>(&json).unwrap_or_else(|e| panic!("{command}: {e}\n{json}"));
     }
+    let status = daemon.until("capital at risk", |status| {
+        status["capital"]["at_risk_quote"].as_f64() > Some(0.0)
+            && status["capital"]["holdings"][0]["delta_quote"].is_number()
+    });
+    let capital = &status["capital"];
+    assert_eq!(capital["limit_quote"], 40.0, "{capital:#}");
+    assert!(capital["stress"]["thin_exit_cost_quote"].is_number(), "{capital:#}");
+    assert!(status["instruments"][1]["carry"]["basis_bps"].is_number(), "{status:#}");
     let (_, metrics) = get(home.address().unwrap(), "/metrics").unwrap();
     for name in [
+        "evenkeel_capital_at_risk_quote",
         "evenkeel_profit_quote{instrument=\"spot:BTCUSDT\",part=\"spread\"}",
         "evenkeel_presence_ratio{instrument=\"spot:BTCUSDT\",kind=\"two_sided\"}",
         "evenkeel_presence_score{instrument=\"spot:BTCUSDT\",programme=\"injective\"}",

@@ -7,8 +7,7 @@ fn quoting(params: Params) -> Story {
     let mut story = Story::with(params);
     story.play("0ms connected");
     story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
-    let said =
-        story.play("10ms book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1");
+    let said = story.play("10ms book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1");
     assert_eq!(said.iter().filter(|line| line.starts_with("place")).count(), 2, "{said:?}");
     story.play("20ms ack #1; ack #2");
     story

@@ -231,10 +231,6 @@ pub(super) fn at(seconds: &Value) -> Ts {
     Ts((number(seconds) * 1e9).round() as i64)
 }
 
-pub(super) fn half_ticks(price: &Value) -> i64 {
-    (number(price) * 200.0).round() as i64
-}
-
 fn money(value: &Value) -> Money {
     value.to_string().parse().unwrap()
 }

@@ -118,7 +118,12 @@ fn health_readiness_status_and_metrics_answer() {
     assert_eq!(status["driver"]["log_lines_lost"], 0);
     let (code, text) = get("/metrics");
     assert_eq!(code, 200);
-    for name in ["evenkeel_steps_total", "evenkeel_tick_to_wire_seconds{quantile=\"0.99\"}"] {
+    for name in [
+        "evenkeel_steps_total",
+        "evenkeel_tick_to_wire_seconds{quantile=\"0.99\"}",
+        "evenkeel_fill_to_requote_seconds_count",
+        "evenkeel_edge_to_hedge_seconds_count",
+    ] {
         assert!(text.contains(name), "{name} in {text}");
     }
     assert_eq!(get("/nothing").0, 404);
