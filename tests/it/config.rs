@@ -76,14 +76,10 @@ fn naughty_files_are_refused_with_a_reason() {
             "fair_price = \"last\"",
             &["signals.fair_price", "\"mid\"", "micro_price"],
         ),
+        ("max_move_bps = 300", "max_move_bps = 0", &["reference.max_move_bps", "1 to 10000"]),
         (
-            "max_disagreement_bps = 100",
-            "max_disagreement_bps = 100\nmax_move_bps = 0",
-            &["reference.max_move_bps", "1 to 10000"],
-        ),
-        (
-            "max_disagreement_bps = 100",
-            "max_disagreement_bps = 100\nmove_window_ms = 10",
+            "move_window_ms = 10000",
+            "move_window_ms = 10",
             &["reference.move_window_ms", "1000 to 600000"],
         ),
         ("alpha = \"off\"", "alpha = \"on\"", &["signals.alpha", "depth_imbalance"]),

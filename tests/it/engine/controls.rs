@@ -13,6 +13,23 @@ fn quoting(params: Params) -> Story {
     story
 }
 
+/// Plays a line together with the venue's word on what the line before led to.
+fn follow(story: &mut Story, news: &mut Vec<String>, ms: i64, text: &str) -> Vec<String> {
+    let said = story.play(&format!("{ms}ms {text}; {}", news.join("; ")));
+    *news = said
+        .iter()
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            match (words.next(), words.next()) {
+                (Some("place"), Some(number)) => Some(format!("ack {number}")),
+                (Some("cancel"), Some(number)) => Some(format!("canceled {number}")),
+                _ => None,
+            }
+        })
+        .collect();
+    said
+}
+
 fn says(said: &[String], words: &str) -> bool {
     said.iter().any(|line| line.contains(words))
 }
@@ -32,19 +49,19 @@ fn a_market_that_runs_is_left_until_it_has_stood_for_the_window() {
     params.market.max_volatility_bps_sqrt_s = 1e9;
     let mut story = quoting(params);
     // Small steps, both venues alike: no collar of one order and no disagreement would say a word.
-    let mut said = Vec::new();
+    let (mut said, mut news) = (Vec::new(), Vec::new());
     for n in 1..=5 {
         let (spot, perp) = (60_000 + n * 60, 59_980 + n * 60);
         let book = format!("book spot {spot}.00x1 {spot}.01x1; book perp {perp}.0x1 {perp}.1x1");
-        said.extend(story.play(&format!("{}ms {book}", 100 + n * 100)));
+        said.extend(follow(&mut story, &mut news, 100 + n * 100, &book));
     }
     assert!(says(&said, "buys: price_moved") && says(&said, "sells: price_moved"), "{said:?}");
     let range = story.engine.status(story.now()).instruments[0].price_range_bps;
     assert!((range - 50.0).abs() < 0.1, "{range}");
     let book = "book spot 60300.00x1 60300.01x1; book perp 60280.0x1 60280.1x1";
-    let still = story.play(&format!("2000ms {book}"));
+    let still = follow(&mut story, &mut news, 2000, book);
     assert!(!says(&still, "place"), "{still:?}");
-    let after = story.play(&format!("2300ms {book}"));
+    let after = follow(&mut story, &mut news, 2300, book);
     assert!(says(&after, "buys: quoting"), "{after:?}");
 }
 
@@ -56,23 +73,25 @@ fn a_clock_too_far_from_the_venues_pulls_its_quotes() {
         offset: Span::from_ms(ms),
         round_trip: Span::from_ms(1),
     };
-    let said = step(&mut story, 100, &[clock(-501)]);
+    let mut said = step(&mut story, 100, &[clock(-501)]);
+    said.extend(story.play("105ms book spot 60000.02x1 60000.03x1"));
     assert!(says(&said, "buys: clock_skew") && says(&said, "cancel #1"), "{said:?}");
     story.play("110ms canceled #1; canceled #2");
-    let said = step(&mut story, 200, &[clock(500)]);
+    let mut said = step(&mut story, 200, &[clock(500)]);
+    said.extend(story.play("205ms book spot 60000.00x1 60000.01x1"));
     assert!(says(&said, "buys: quoting"), "{said:?}");
 }
 
 #[test]
 fn a_wild_market_is_not_quoted() {
     let mut story = quoting(params());
-    let mut said = Vec::new();
+    let (mut said, mut news) = (Vec::new(), Vec::new());
     for n in 1..200 {
         // Half a per cent to and fro every 100 ms.
         let off = if n % 2 == 0 { 0 } else { 150 };
         let (spot, perp) = (60_000 + off, 59_980 + off);
         let book = format!("book spot {spot}.00x1 {spot}.01x1; book perp {perp}.0x1 {perp}.1x1");
-        said.extend(story.play(&format!("{}ms {book}", 100 + n * 100)));
+        said.extend(follow(&mut story, &mut news, 100 + n * 100, &book));
     }
     assert!(says(&said, "buys: volatile"), "{said:?}");
 }
