@@ -59,7 +59,7 @@ fn a_market_that_runs_is_left_until_it_has_stood_for_the_window() {
     let range = story.engine.status(story.now()).instruments[0].price_range_bps;
     assert!((range - 50.0).abs() < 0.1, "{range}");
     let book = "book spot 60300.00x1 60300.01x1; book perp 60280.0x1 60280.1x1";
-    let still = follow(&mut story, &mut news, 2000, book);
+    let still = follow(&mut story, &mut news, 1590, book);
     assert!(!says(&still, "place"), "{still:?}");
     let after = follow(&mut story, &mut news, 2300, book);
     assert!(says(&after, "buys: quoting"), "{after:?}");
@@ -84,11 +84,13 @@ fn a_clock_too_far_from_the_venues_pulls_its_quotes() {
 
 #[test]
 fn a_wild_market_is_not_quoted() {
-    let mut story = quoting(params());
+    let mut params = params();
+    params.market.max_volatility_bps_sqrt_s = 8.0;
+    let mut story = quoting(params);
     let (mut said, mut news) = (Vec::new(), Vec::new());
     for n in 1..200 {
-        // Half a per cent to and fro every 100 ms.
-        let off = if n % 2 == 0 { 0 } else { 150 };
+        // A quarter of a per cent up and back in three steps of 100 ms.
+        let off = [0, 75, 150][n as usize % 3];
         let (spot, perp) = (60_000 + off, 59_980 + off);
         let book = format!("book spot {spot}.00x1 {spot}.01x1; book perp {perp}.0x1 {perp}.1x1");
         said.extend(follow(&mut story, &mut news, 100 + n * 100, &book));
