@@ -140,6 +140,8 @@ pub enum Reason {
     NoReference,
     /// Reference prices disagree.
     ReferenceDisagrees,
+    /// The price has moved too far within a short time.
+    PriceMoved,
     /// The user stream is down or silent: fills could be missed.
     UserStreamDown,
     /// Inventory is at its limit on this side.
@@ -196,6 +198,7 @@ impl Reason {
             Reason::Volatile => "volatile",
             Reason::NoReference => "no_reference",
             Reason::ReferenceDisagrees => "reference_disagrees",
+            Reason::PriceMoved => "price_moved",
             Reason::UserStreamDown => "user_stream_down",
             Reason::InventoryLimit => "inventory_limit",
             Reason::ExposureLimit => "exposure_limit",

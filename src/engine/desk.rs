@@ -16,6 +16,7 @@ use crate::market::{
     TradeFlowParams, Volatility, VolatilityParams,
 };
 use crate::quoting::{Explanation, Forecast, Memo, QuoteNumbers};
+use crate::risk::PriceMoves;
 
 /// Horizons at which fills are judged, besides that of the signals.
 const MARKOUT_HORIZONS: [Span; 5] =
@@ -40,6 +41,7 @@ pub(super) struct Desk {
     pub(super) fees: Option<(Money, Money)>,
     pub(super) book: Book,
     pub(super) pace: Pace,
+    pub(super) price_moves: PriceMoves,
     pub(super) volatility: Volatility,
     pub(super) slow_volatility: Option<SlowVolatility>,
     /// Around which price it is quoted, and who moves first.
@@ -151,6 +153,7 @@ impl Desk {
             fees: None,
             book: Book::new(),
             pace: Pace::default(),
+            price_moves: PriceMoves::new(params.reference.move_window),
             volatility: Volatility::new(VolatilityParams {
                 half_life: params.market.volatility_half_life,
                 ..VolatilityParams::default()
@@ -290,6 +293,7 @@ impl Desk {
     /// Brings the estimators and the mark up to date with the book.
     pub(super) fn observe_book(&mut self, now: Ts) {
         let Some(touch) = self.book.touch().filter(|touch| !touch.is_crossed()) else { return };
+        self.price_moves.observe(now, touch.mid_ticks());
         self.volatility.observe(now, touch.mid_ticks());
         if let Some(slow) = &mut self.slow_volatility {
             slow.observe(now, touch.mid_ticks(), self.volatility.bps_sqrt_s());

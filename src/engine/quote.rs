@@ -151,7 +151,11 @@ impl Engine {
         }
         let Some(reference) = self.reference_price(id) else { return Some(Reason::NoReference) };
         let apart = (mid * instrument.tick_f64() / reference - 1.0).abs() * 1e4;
-        (apart > self.params.reference.max_disagreement_bps).then_some(Reason::ReferenceDisagrees)
+        if apart > self.params.reference.max_disagreement_bps {
+            return Some(Reason::ReferenceDisagrees);
+        }
+        let moved = desk.price_moves.range_bps(self.now);
+        (moved > self.params.reference.max_move_bps).then_some(Reason::PriceMoved)
     }
 
     /// Whether a book is too old to quote on: its connection shows no sign of life, or it does and

@@ -154,6 +154,8 @@ pub struct InstrumentView {
     pub realised_spread: Vec<Realised>,
     /// How much of the time a market was made; only where it is quoted.
     pub presence: Option<PresenceView>,
+    /// Highest mid of the window of the collar over time above the lowest, basis points.
+    pub price_range_bps: f64,
     /// Volatility to reckon with, basis points per √s.
     pub volatility_bps_sqrt_s: Option<f64>,
     /// The volatility has been measured, not assumed.
@@ -396,6 +398,7 @@ impl Engine {
                 let volume = desk.tally.maker_volume_quote.to_f64().unwrap_or(0.0);
                 desk.presence.view(now, volume)
             }),
+            price_range_bps: desk.price_moves.range_bps(now),
             volatility_bps_sqrt_s: self.volatility_of(desk),
             volatility_measured: desk.volatility.is_warm(),
             intensity_a_per_s: intensity.a_per_s,

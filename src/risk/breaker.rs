@@ -131,4 +131,21 @@ mod tests {
         assert!(breaker.on_profit(Money::from(-99)).is_none());
         assert!(breaker.on_profit(Money::from(-100)).is_some());
     }
+
+    #[test]
+    fn refusals_are_counted_over_ten_seconds_and_forgotten_on_resume() {
+        let mut breaker = Breaker::new(Money::from(100), 1, 2);
+        let at = |ms: i64| Ts::from_ms(ms);
+        assert!(breaker.on_reject(at(0)).is_none() && breaker.on_reject(at(1)).is_none());
+        assert!(breaker.on_reject(at(10_000)).is_none(), "the first is ten seconds old");
+        let trip = breaker.on_reject(at(10_000)).unwrap();
+        assert_eq!(trip.cause, HaltCause::RejectLoop);
+        assert!(trip.text.contains("3 refusals"), "{}", trip.text);
+        assert!(breaker.on_fill(Side::Buy, at(10_000)).is_none());
+        breaker.reset();
+        assert!(breaker.on_reject(at(10_001)).is_none() && breaker.on_reject(at(10_002)).is_none());
+        assert!(breaker.on_fill(Side::Buy, at(10_003)).is_none());
+        assert!(breaker.on_fill(Side::Buy, at(70_002)).is_some(), "just within the minute");
+        assert!(breaker.on_fill(Side::Sell, at(70_002)).is_none());
+    }
 }

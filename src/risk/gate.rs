@@ -244,10 +244,9 @@ mod tests {
         }
     }
 
-    fn check(order: NewOrder, change: impl FnOnce(&mut Standing<'_>)) -> Result<i64, Reason> {
-        let instrument = instrument();
-        let mut standing = Standing {
-            instrument: &instrument,
+    fn standing(instrument: &Instrument) -> Standing<'_> {
+        Standing {
+            instrument,
             position_base: Money::ZERO,
             same_side_base: Money::ZERO,
             exposure_base: Money::ZERO,
@@ -258,7 +257,12 @@ mod tests {
             own_opposite_px: None,
             free: Some(dec("100000")),
             reducing_only: false,
-        };
+        }
+    }
+
+    fn check(order: NewOrder, change: impl FnOnce(&mut Standing<'_>)) -> Result<i64, Reason> {
+        let instrument = instrument();
+        let mut standing = standing(&instrument);
         change(&mut standing);
         approve(order, &limits(), &standing).map(|approved| approved.order().qty.0)
     }
@@ -336,5 +340,97 @@ mod tests {
     fn the_venues_minimum_is_not_undercut() {
         assert_eq!(check(buy(6_000_000, 8, Purpose::Quote), |_| ()), Err(Reason::BelowMinimum));
         assert_eq!(check(buy(6_000_000, 9, Purpose::Quote), |_| ()), Ok(9));
+    }
+
+    #[test]
+    fn the_collar_holds_both_ways_to_its_edge() {
+        // 100 bps of 60,000.00 are 600.00.
+        let at = |px| check(buy(px, 100, Purpose::Quote), |_| ());
+        assert_eq!((at(6_059_999), at(5_940_001)), (Ok(100), Ok(100)));
+        assert_eq!(
+            (at(6_060_001), at(5_939_999)),
+            (Err(Reason::PriceCollar), Err(Reason::PriceCollar))
+        );
+        let no_price = |price| check(quote(), |s| s.reference_price = Some(price));
+        assert_eq!(
+            (no_price(0.0), no_price(-1.0)),
+            (Err(Reason::NoReference), Err(Reason::NoReference))
+        );
+    }
+
+    #[test]
+    fn an_order_is_cut_to_the_largest_allowed() {
+        let wide = |s: &mut Standing<'_>| {
+            s.position_base = dec("-5");
+            s.exposure_base = dec("-5");
+        };
+        // 0.1 base is 6,000 quote: the base limit is the tighter one; twice as dear it is not.
+        assert_eq!(check(buy(6_000_000, 90_000, Purpose::Quote), wide), Ok(10_000));
+        let dear = check(buy(12_000_000, 90_000, Purpose::Quote), |s| {
+            wide(s);
+            s.free = Some(dec("1000000"));
+            s.reference_price = Some(120_000.0);
+        });
+        assert_eq!(dear, Ok(8_333), "10,000 quote");
+        let mut tight = limits();
+        tight.max_order_quote = dec("600");
+        let instrument = instrument();
+        let standing = standing(&instrument);
+        let cut = approve(quote(), &tight, &standing).unwrap();
+        assert_eq!(cut.order().qty, Qty(1000));
+        tight.max_order_quote = dec("599.99");
+        assert_eq!(approve(quote(), &tight, &standing).unwrap().into_order().qty, Qty(999));
+    }
+
+    #[test]
+    fn quotes_are_counted_and_hedges_leave_to_the_venue() {
+        let hedge = |open| {
+            check(buy(6_000_000, 100, Purpose::Hedge), |s| {
+                s.exposure_base = dec("-0.02");
+                s.open_orders = open;
+            })
+        };
+        assert_eq!(check(quote(), |s| s.open_orders = 3), Ok(1000));
+        assert_eq!(check(quote(), |s| s.open_orders = 4), Err(Reason::Budget));
+        assert_eq!((hedge(4), hedge(199), hedge(200)), (Ok(100), Ok(100), Err(Reason::Budget)));
+    }
+
+    #[test]
+    fn the_venues_word_comes_first() {
+        let changed = |change: fn(&mut Instrument), order: NewOrder| {
+            let mut instrument = instrument();
+            change(&mut instrument);
+            approve(order, &limits(), &standing(&instrument)).map(|own| own.order().qty.0)
+        };
+        assert_eq!(changed(|own| own.trading = false, quote()), Err(Reason::NotTrading));
+        assert_eq!(changed(|own| own.max_qty = Qty(700), quote()), Ok(700));
+        assert_eq!(changed(|own| own.min_px = Px(6_000_000), quote()), Ok(1000));
+        assert_eq!(changed(|own| own.min_px = Px(6_000_001), quote()), Err(Reason::PriceCollar));
+        assert_eq!(changed(|own| own.max_px = Px(6_000_000), quote()), Ok(1000));
+        assert_eq!(changed(|own| own.max_px = Px(5_999_999), quote()), Err(Reason::PriceCollar));
+    }
+
+    #[test]
+    fn a_sell_is_the_mirror_image() {
+        let sell = |qty| NewOrder { side: Side::Sell, ..buy(6_000_000, qty, Purpose::Quote) };
+        assert_eq!(check(sell(1000), |s| s.position_base = dec("-0.045")), Ok(500));
+        assert_eq!(check(sell(1000), |s| s.exposure_base = dec("-0.045")), Ok(500));
+        assert_eq!(check(sell(1000), |s| s.position_base = dec("0.05")), Ok(1000));
+        assert_eq!(check(sell(1000), |s| s.free = Some(dec("0.004"))), Ok(400));
+        let meets = |px| check(sell(1000), |s| s.own_opposite_px = Some(Px(px)));
+        assert_eq!((meets(6_000_000), meets(5_999_999)), (Err(Reason::OwnOrderInTheWay), Ok(1000)));
+    }
+
+    #[test]
+    fn flattening_goes_by_its_own_position() {
+        let flatten = |position, working| {
+            check(buy(6_000_000, 1000, Purpose::Flatten), |s| {
+                s.position_base = dec(position);
+                s.same_side_base = dec(working);
+                s.exposure_base = dec("1");
+            })
+        };
+        assert_eq!(flatten("-0.006", "0.002"), Ok(400));
+        assert_eq!(flatten("0.006", "0"), Err(Reason::Reducing));
     }
 }

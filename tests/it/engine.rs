@@ -4,6 +4,7 @@
 //! milliseconds, and `<` lines, the actions that follow. `UPDATE_GOLDEN=1 cargo test` rewrites the
 //! `<` lines; a change of behaviour is then a diff to read.
 
+mod controls;
 mod resumed;
 
 use std::collections::BTreeMap;
@@ -94,7 +95,12 @@ pub fn params() -> Params {
             use_own_order_filter: true,
         },
         signals: SignalUse::default(),
-        reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_ms(3000) },
+        reference: ReferenceParams {
+            max_disagreement_bps: 50.0,
+            max_age: Span::from_ms(3000),
+            max_move_bps: 300.0,
+            move_window: Span::from_s(10),
+        },
         fair: FairParams::default(),
         estimators: EstimatorParams::default(),
         hedge: Some(hedge_params()),
