@@ -19,8 +19,8 @@ const PRICE: f64 = 10_000.0;
 const MARKET: Market = Market { sigma: 2.0, a: 140.0, k: 1.5 };
 const GAMMA: f64 = 0.1;
 const Q_MAX: i64 = 10;
-/// The end that no model but Avellaneda–Stoikov's knows of: far enough away to play no part.
-const HORIZON_S: f64 = 60.0;
+/// The paper's horizon. Avellaneda–Stoikov quotes as if that much time were always left.
+const HORIZON_S: f64 = 1.0;
 
 /// What a model's quotes are worth in that market.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -79,7 +79,7 @@ fn params(model: Model) -> Params {
         max_half_spread_bps: 5_000.0,
         min_edge_bps: -1_000.0,
         risk_aversion: RiskAversion::Gamma(GAMMA),
-        horizon_s: (model == Model::AvellanedaStoikov).then_some(1.0),
+        horizon_s: (model == Model::AvellanedaStoikov).then_some(HORIZON_S),
         inventory_skew_bps_at_limit: 0.0,
         max_skew_bps: 5_000.0,
         size_skew: 0.0,

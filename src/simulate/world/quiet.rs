@@ -39,8 +39,8 @@ impl World {
             net += engine.held_base(InstrumentId(index as u16)) - bounds.target_base;
         }
         let net = net.to_f64().unwrap_or(0.0);
-        // Before the first reading nothing is held that we knew of.
-        if engine.state() == crate::domain::State::Starting {
+        // Before the first quotes not every account has been read: nothing is held that we know of.
+        if self.inventory.looks == 0 && engine.state() != crate::domain::State::Quoting {
             return;
         }
         let looked = self.inventory.looks.is_multiple_of(QUOTES_EVERY);
