@@ -169,41 +169,44 @@ const fn headline(name: &'static str, decimals: usize, of: fn(&Session, Risk) ->
     Metric { name, decimals, of, is_headline: true }
 }
 
-const METRICS: &[Metric] = &[
-    headline("result before fees, quote/h", 2, |s, _| before_fees(s)),
-    headline("result after fees, quote/h", 2, |s, _| hourly(s.summary.profit_quote, s)),
-    metric("- spread capture, quote/h", 2, |s, _| hourly(s.summary.parts.spread_capture, s)),
-    metric("- inventory, quote/h", 2, |s, _| hourly(s.summary.parts.inventory, s)),
-    metric("- hedge fills against the mark, quote/h", 2, |s, _| hourly(s.summary.parts.hedge, s)),
-    metric("- fees, quote/h", 2, |s, _| hourly(s.summary.parts.fees, s)),
-    metric("- of them for hedges, quote/h", 2, |s, _| -hedge_fees(s)),
-    headline("inventory std, mBTC", 3, |s, _| s.inventory_std_base * 1e3),
-    headline("inventory max, mBTC", 2, |s, _| s.inventory_max_base * 1e3),
-    headline("max capital at risk, quote", 2, |s, _| s.max_capital_at_risk_quote),
-    metric("inventory risk, quote/h", 2, |s, risk| risk.cost_per_hour(s)),
-    headline("result before fees less inventory risk, quote/h", 2, |s, risk| {
-        before_fees(s) - risk.cost_per_hour(s)
-    }),
-    headline("the same less hedge fees, quote/h", 2, |s, risk| {
-        before_fees(s) - hedge_fees(s) - risk.cost_per_hour(s)
-    }),
-    headline("result after fees less inventory risk, quote/h", 2, |s, risk| {
-        hourly(s.summary.profit_quote, s) - risk.cost_per_hour(s)
-    }),
-    headline("markout of bids after 1 s, bps", 3, |s, _| markout(s, 1, 0)),
-    headline("markout of asks after 1 s, bps", 3, |s, _| markout(s, 1, 1)),
-    headline("markout of bids after 5 s, bps", 3, |s, _| markout(s, 5, 0)),
-    headline("markout of asks after 5 s, bps", 3, |s, _| markout(s, 5, 1)),
-    metric("half-spread quoted, bps", 3, |s, _| s.half_spread_bps),
-    metric("maker fills/h", 0, |s, _| hourly(s.summary.maker_fills.into(), s)),
-    metric("maker volume, quote/h", 0, |s, _| hourly(s.summary.maker_volume_quote, s)),
-    metric("hedges/h", 1, |s, _| hourly(s.summary.hedging.hedges.into(), s)),
-    metric("uptime of bids, %", 2, |s, _| s.uptime[0] * 100.0),
-    metric("uptime of asks, %", 2, |s, _| s.uptime[1] * 100.0),
-    metric("sessions that ended halted, %", 0, |s, _| {
-        if s.state == State::Halted { 100.0 } else { 0.0 }
-    }),
-];
+const METRICS: &[Metric] =
+    &[
+        headline("result before fees, quote/h", 2, |s, _| before_fees(s)),
+        headline("result after fees, quote/h", 2, |s, _| hourly(s.summary.profit_quote, s)),
+        metric("- spread capture, quote/h", 2, |s, _| hourly(s.summary.parts.spread_capture, s)),
+        metric("- inventory, quote/h", 2, |s, _| hourly(s.summary.parts.inventory, s)),
+        metric("- hedge fills against the mark, quote/h", 2, |s, _| {
+            hourly(s.summary.parts.hedge, s)
+        }),
+        metric("- fees, quote/h", 2, |s, _| hourly(s.summary.parts.fees, s)),
+        metric("- of them for hedges, quote/h", 2, |s, _| -hedge_fees(s)),
+        headline("inventory std, mBTC", 3, |s, _| s.inventory_std_base * 1e3),
+        headline("inventory max, mBTC", 2, |s, _| s.inventory_max_base * 1e3),
+        headline("max capital at risk, quote", 2, |s, _| s.max_capital_at_risk_quote),
+        metric("inventory risk, quote/h", 2, |s, risk| risk.cost_per_hour(s)),
+        headline("result before fees less inventory risk, quote/h", 2, |s, risk| {
+            before_fees(s) - risk.cost_per_hour(s)
+        }),
+        headline("the same less hedge fees, quote/h", 2, |s, risk| {
+            before_fees(s) - hedge_fees(s) - risk.cost_per_hour(s)
+        }),
+        headline("result after fees less inventory risk, quote/h", 2, |s, risk| {
+            hourly(s.summary.profit_quote, s) - risk.cost_per_hour(s)
+        }),
+        headline("markout of bids after 1 s, bps", 3, |s, _| markout(s, 1, 0)),
+        headline("markout of asks after 1 s, bps", 3, |s, _| markout(s, 1, 1)),
+        headline("markout of bids after 5 s, bps", 3, |s, _| markout(s, 5, 0)),
+        headline("markout of asks after 5 s, bps", 3, |s, _| markout(s, 5, 1)),
+        metric("half-spread quoted, bps", 3, |s, _| s.half_spread_bps),
+        metric("maker fills/h", 0, |s, _| hourly(s.summary.maker_fills.into(), s)),
+        metric("maker volume, quote/h", 0, |s, _| hourly(s.summary.maker_volume_quote, s)),
+        metric("hedges/h", 1, |s, _| hourly(s.summary.hedging.hedges.into(), s)),
+        metric("uptime of bids, %", 2, |s, _| s.uptime[0] * 100.0),
+        metric("uptime of asks, %", 2, |s, _| s.uptime[1] * 100.0),
+        metric("sessions that ended halted, %", 0, |s, _| {
+            if s.state == State::Halted { 100.0 } else { 0.0 }
+        }),
+    ];
 
 struct Comparison<'a> {
     args: &'a CompareArgs,
