@@ -2,6 +2,7 @@
 
 mod ask;
 mod check;
+mod compare;
 mod demo;
 mod exchange;
 mod explain;
@@ -122,6 +123,9 @@ enum Command {
     Guard(GuardArgs),
     /// Many seeds of the whole stack but its sockets in virtual time, with everything that goes wrong
     Simulate(SimulateArgs),
+    /// The same markets quoted by four strategies: what each earned and held, with confidence
+    /// intervals
+    Compare(CompareArgs),
     /// The record of what was intended, sent and learnt
     Journal(journal::JournalArgs),
     /// What the shell needs to complete commands and options
@@ -244,6 +248,26 @@ pub struct SimulateArgs {
     pub planted: bool,
 }
 
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The seeds, the first and the one after the last, such as 0..20; at least two
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub seeds: Seeds,
+    /// Virtual time of each session, such as 20m; at least 1m
+    #[arg(long = "for", value_name = "TIME", default_value = "20m", value_parser = duration)]
+    pub lasts: Duration,
+    /// Sessions at the same time
+    #[arg(long, value_name = "N", default_value_t = simulate::cores())]
+    pub jobs: usize,
+    /// The daemon's configuration; config/demo.toml, which is built in, unless given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A range of seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seeds {
@@ -342,6 +366,7 @@ fn dispatch(command: &Command) -> Exit {
         Command::Panic(args) => panic::panic(&args.config),
         Command::Guard(args) => guard::guard(args),
         Command::Simulate(args) => simulate::simulate(args),
+        Command::Compare(args) => compare::compare(args),
         Command::Journal(args) => journal::journal(args),
         Command::Completions { shell } => completions(*shell),
     }
@@ -462,6 +487,7 @@ mod tests {
             "evenkeel journal dump --json state",
             "evenkeel guard --config x.toml --patience 3s",
             "evenkeel simulate --seeds 0..10 --for 60s --jobs 1 --faults crash,gap --json",
+            "evenkeel compare --seeds 0..20 --for 10m --jobs 1 --json --config x.toml",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
         }

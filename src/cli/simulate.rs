@@ -6,6 +6,7 @@ mod planted;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,14 +25,7 @@ const TRIES: usize = 200;
 
 /// Run the seeds, tell what they showed.
 pub(super) fn simulate(args: &SimulateArgs) -> Exit {
-    let scenario = match &args.config {
-        None => Scenario::demo().map_err(|text| complain(&text, Exit::Bug)),
-        Some(path) => load_with_secrets(path).and_then(|(loaded, secrets)| {
-            Scenario::new(loaded.settings, secrets)
-                .map_err(|text| complain(&format!("{}: {text}", path.display()), Exit::Config))
-        }),
-    };
-    let scenario = match scenario {
+    let scenario = match scenario(args.config.as_deref()) {
         Ok(scenario) => scenario,
         Err(exit) => return exit,
     };
@@ -60,6 +54,16 @@ pub(super) fn simulate(args: &SimulateArgs) -> Exit {
         say(&report.table());
     }
     if report.is_green() { Exit::Clean } else { Exit::Failed }
+}
+
+/// Sessions of a configuration, or of the demo's.
+pub(super) fn scenario(config: Option<&Path>) -> Result<Scenario, Exit> {
+    let Some(path) = config else {
+        return Scenario::demo().map_err(|text| complain(&text, Exit::Bug));
+    };
+    let (loaded, secrets) = load_with_secrets(path)?;
+    Scenario::new(loaded.settings, secrets)
+        .map_err(|text| complain(&format!("{}: {text}", path.display()), Exit::Config))
 }
 
 /// A panic of the code under test is a result, with its words in the outcome.

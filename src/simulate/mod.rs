@@ -54,8 +54,9 @@ pub use cells::{Kind, Phase};
 pub use plan::{Fault, Layout, Menu, Plan, Round};
 
 use crate::config::{Problem, Secrets, Settings};
-use crate::domain::Span;
+use crate::domain::{Span, State};
 use crate::engine::Summary;
+use crate::inventory::Markout;
 use world::World;
 
 /// What every session has in common.
@@ -97,14 +98,24 @@ pub struct Session {
     pub seed: u64,
     /// What the engine counted.
     pub summary: Summary,
+    /// The state in which it ended.
+    pub state: State,
     /// Standard deviation of the net inventory away from its target, base units.
     pub inventory_std_base: f64,
+    /// Mean of the square of that inventory, base units squared.
+    pub inventory_mean_square_base: f64,
     /// The largest such inventory, base units.
     pub inventory_max_base: f64,
     /// Share of the time with a confirmed order resting, bids and asks.
     pub uptime: [f64; 2],
-    /// Markouts of the quoted instrument, by horizon: milliseconds, fills, basis points.
-    pub markouts: Vec<(i64, u64, f64)>,
+    /// Most capital at risk, quote.
+    pub max_capital_at_risk_quote: f64,
+    /// Mean half-spread that was quoted, bps; zero when none was.
+    pub half_spread_bps: f64,
+    /// Mean fair price, quote per base; zero when nothing was quoted.
+    pub fair_price: f64,
+    /// Markouts of the quoted instrument, by horizon.
+    pub markouts: Vec<Markout>,
 }
 
 impl Scenario {
@@ -127,6 +138,20 @@ impl Scenario {
         let wrong = |problems: Vec<Problem>| format!("{problems:?}");
         let secrets = crate::config::read_secrets(&settings).map_err(wrong)?;
         Scenario::new(settings, secrets)
+    }
+
+    /// The same sessions with a change of the settings that leaves venues and instruments alone.
+    #[must_use]
+    pub fn varied(&self, change: impl FnOnce(&mut Settings)) -> Scenario {
+        let mut varied = self.clone();
+        change(&mut varied.settings);
+        varied
+    }
+
+    /// What the sessions are configured to do.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 }
 

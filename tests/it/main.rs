@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails there and says so")]
 
 mod clients;
+mod compare;
 mod config;
 mod daemon;
 mod deploy;
