@@ -8,6 +8,7 @@
 mod alerts;
 mod build;
 mod capital;
+mod docs;
 mod exchange;
 mod fair;
 mod hosts;
@@ -15,6 +16,7 @@ mod params;
 mod presence;
 mod quoting;
 mod reader;
+pub mod reload;
 mod secrets;
 mod settings;
 mod signals;
@@ -27,6 +29,7 @@ use toml::de::DeTable;
 pub use alerts::{AlertForm, Alerts};
 pub use build::PRODUCTION_PHRASE;
 pub use capital::Capital;
+pub use docs::OnReload;
 pub use exchange::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource,
 };

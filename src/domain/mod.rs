@@ -17,7 +17,7 @@ pub use action::{Action, Amend, NewOrder, OrderKind, Purpose};
 pub use event::{
     AccountSnapshot, Balance, BookLoss, BookUpdate, BudgetUsage, Control, Event, Fill, Level,
     LinkKind, Liquidity, Mark, OpenOrder, OrderEvent, OrderStatus, OrderUpdate, PositionReport,
-    RejectClass, Ticker, Trade,
+    RejectClass, SettingChange, Ticker, Trade,
 };
 pub use ids::{Asset, InstrumentId, OrderId, OrderIdSource, Prefix, VenueId};
 pub use instrument::{Instrument, InstrumentKind, ScaleError};

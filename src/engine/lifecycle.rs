@@ -240,6 +240,7 @@ impl Engine {
             }
             Control::Stop => self.stop(out),
             Control::Explain => self.ask_why(),
+            Control::Reload { changes, tunables } => self.reload(changes, tunables, out),
             Control::Fault { text } => self.halt(HaltCause::Fault, text, out),
         }
     }

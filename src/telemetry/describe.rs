@@ -26,7 +26,7 @@
 //! | `garbled` | warn | yes |
 //! | `reconciled` | debug | |
 //! | `reconcile_differs` | error | |
-//! | `paused`, `resumed` | info | |
+//! | `paused`, `resumed`, `reloaded` | info | |
 //! | `halted` | error | |
 //! | `latch_set`, `latch_cleared` | warn | |
 //! | `invariant` | error | |
@@ -515,6 +515,14 @@ fn daemon(note: &Note) -> Line {
             let event = if *paused { "paused" } else { "resumed" };
             Line::new(Info, event, format!("{event} by the operator"))
         }
+        Note::Reloaded { changes } => {
+            let told = |side: &Option<String>| side.clone().unwrap_or_else(|| "unset".to_owned());
+            let words = changes.iter().map(|change| {
+                format!("{} {} -> {}", change.key, told(&change.before), told(&change.after))
+            });
+            let text = format!("settings reloaded: {}", words.collect::<Vec<_>>().join(", "));
+            Line::new(Info, "reloaded", text).word("changes", changes)
+        }
         Note::Halted { cause, text } => Line::new(Error, "halted", format!("halted: {text}"))
             .word("cause", cause)
             .with("text", text.as_str()),
@@ -707,6 +715,7 @@ mod tests {
             (Note::Latch { set: false, text: text.clone() }, "latch_cleared"),
             (Note::Paused { paused: true }, "paused"),
             (Note::Paused { paused: false }, "resumed"),
+            (Note::Reloaded { changes: Vec::new() }, "reloaded"),
             (Note::Invariant { text }, "invariant"),
         ];
         all.extend(hedging(base));
