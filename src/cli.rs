@@ -8,6 +8,7 @@ mod explain;
 mod guard;
 mod journal;
 mod panic;
+mod reload;
 mod run;
 mod status;
 mod table;
@@ -97,8 +98,8 @@ enum Command {
     Pause(AskArgs),
     /// Quote again; also ends a latched halt
     Resume(AskArgs),
-    /// Not there yet: the daemon refuses and says so; stop it and start it again instead
-    Reload(AskArgs),
+    /// Read the configuration again and apply what may change while running, all or nothing
+    Reload(ReloadArgs),
     /// Cancel everything, verified, and stay halted
     Kill(KillArgs),
     /// A fresh process with only the keys: cancel all of our orders on every venue, verified
@@ -215,6 +216,16 @@ pub struct KillArgs {
     flatten: bool,
 }
 
+/// Arguments of `reload`.
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Accept limits that grow by more than a factor of 2, or that are gone
+    #[arg(long)]
+    confirm: bool,
+}
+
 /// Everything the binary does.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -245,7 +256,9 @@ fn dispatch(command: &Command) -> Exit {
         Command::Ledger(args) => ask::read(args, Some("session"), status::ledger),
         Command::Pause(args) => ask::act(args, "pause", String::new()),
         Command::Resume(args) => ask::act(args, "resume", String::new()),
-        Command::Reload(args) => ask::act(args, "reload", String::new()),
+        Command::Reload(ReloadArgs { ask, confirm }) => {
+            ask::act_and_show(ask, "reload", format!(r#"{{"confirm":{confirm}}}"#), reload::table)
+        }
         Command::Kill(KillArgs { ask, flatten }) => {
             ask::act(ask, "kill", format!(r#"{{"flatten":{flatten}}}"#))
         }
@@ -336,6 +349,7 @@ mod tests {
             "evenkeel status --config x.toml --explain",
             "evenkeel explain --address 127.0.0.1:1 --json spot:BTCUSDT",
             "evenkeel kill --config x.toml --flatten",
+            "evenkeel reload --config x.toml --confirm",
             "evenkeel journal dump --json state",
             "evenkeel guard --config x.toml --patience 3s",
         ] {

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod describe;
+mod file;
 mod log;
 mod metrics;
 
@@ -13,7 +14,8 @@ use std::collections::BTreeMap;
 
 pub use alerts::{Alerts, Form, Params as AlertParams};
 pub use describe::{Line, Names, describe};
-pub use log::init;
+pub use file::LogFile;
+pub use log::{LogControl, init};
 pub use metrics::Metrics;
 
 use crate::domain::{Note, NoteLevel, Span, Ts};

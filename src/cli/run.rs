@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Exit, complain, load_with_secrets};
-use crate::config::{AlertForm, Loaded, LogFormat, Secrets, Settings};
+use super::{Exit, complain, load_with_secrets, reload};
+use crate::config::{AlertForm, Loaded, Log, LogFormat, Secrets, Settings};
 use crate::domain::VenueId;
 use crate::engine::{Ending, Engine};
 use crate::journal;
@@ -14,7 +14,7 @@ use crate::live::{
     state_dir::{StateDir, StateError},
 };
 use crate::report::SessionReport;
-use crate::telemetry::{AlertParams, Alerts, Form, Metrics, Names, Telemetry};
+use crate::telemetry::{AlertParams, Alerts, Form, LogControl, LogFile, Metrics, Names, Telemetry};
 
 /// The dashboard, in the binary.
 const PAGE: &str = include_str!("../live/page.html");
@@ -29,10 +29,11 @@ pub(super) fn run(path: &Path) -> Exit {
 
 /// Trade until the end, on this thread.
 fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
-    if let Err(text) = init_log(&loaded.settings) {
-        return complain(&text, Exit::Bug);
-    }
-    match assemble(loaded, secrets, true) {
+    let log = match init_log(&loaded.settings.log, loaded.settings.log.file.as_ref()) {
+        Ok(log) => log,
+        Err(text) => return complain(&text, Exit::Bug),
+    };
+    match assemble(loaded, secrets, Some(log)) {
         Ok((live, handle)) => match live.run() {
             Ok(ending) => {
                 if let Some(report) = handle.snapshot().and_then(|last| {
@@ -49,14 +50,14 @@ fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
     }
 }
 
-/// Log as `[log]` asks, from now on.
-pub(super) fn init_log(settings: &Settings) -> Result<(), String> {
-    let json = match settings.log.format {
+/// Log as `[log]` asks, from now on, to this file if to any.
+pub(super) fn init_log(log: &Log, file: Option<&LogFile>) -> Result<LogControl, String> {
+    let json = match log.format {
         LogFormat::Auto => None,
         LogFormat::Json => Some(true),
         LogFormat::Pretty => Some(false),
     };
-    crate::telemetry::init(json, settings.log.level)
+    crate::telemetry::init(json, &log.filter(), file)
 }
 
 /// What could not start, or did not end in order.
@@ -85,11 +86,11 @@ pub(super) fn exit_of(ending: &Ending) -> Exit {
 }
 
 /// Lock the state directory, take an epoch, put engine, sessions and driver together.
-/// `signals`: SIGTERM and its like are the driver's to handle.
+/// With `own_log` the process is the driver's: signals and reloads are its to handle.
 pub(super) fn assemble(
     loaded: &Loaded<Settings>,
     secrets: &Secrets,
-    signals: bool,
+    own_log: Option<LogControl>,
 ) -> Result<(Live, Handle), LiveError> {
     let settings = &loaded.settings;
     let environment = &settings.environment;
@@ -119,7 +120,8 @@ pub(super) fn assemble(
     params.journal = Some((journal, journal::Header::new(epoch, &config_hash(loaded))));
     params.state = Some(state);
     params.shutdown_deadline = settings.shutdown.deadline.to_std();
-    params.signals = signals;
+    params.signals = own_log.is_some();
+    params.reload = own_log.map(|log| reload::of(loaded, log));
 
     let mut telemetry = {
         let mut registry =

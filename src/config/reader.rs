@@ -355,6 +355,15 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A list of texts; empty when there is none.
+    pub(super) fn texts(&self, key: &'static str) -> Vec<String> {
+        if self.has(key) {
+            return self.need_texts(key);
+        }
+        self.asked.borrow_mut().push(key);
+        Vec::new()
+    }
+
     /// The keys of this table with their values as decimals, for free-form lists of amounts.
     pub(super) fn amounts(&self) -> Vec<(String, Money)> {
         let mut amounts = Vec::new();

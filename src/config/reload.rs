@@ -58,6 +58,7 @@ pub fn merged(now: &Loaded<Settings>, new: &Loaded<Settings>) -> Loaded<Settings
     settings.estimators = old.estimators.clone();
     settings.alerts = old.alerts.clone();
     settings.log.format = old.log.format;
+    settings.log.file = old.log.file.clone();
     settings.quoting.volatility_half_life = old.quoting.volatility_half_life;
     settings.market.warm_up = old.market.warm_up;
     settings.signals.measured.alpha = old.signals.measured.alpha;

@@ -15,6 +15,7 @@ use super::alerts::Alerts;
 use super::capital::Capital;
 use super::fair::{Estimators, Fair};
 use super::secrets::{KeySource, SecretSource};
+use crate::telemetry::LogFile;
 
 /// Which kind of money is at stake. Each mode reaches its own hosts only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,6 +375,23 @@ pub struct Log {
     pub format: LogFormat,
     /// The least level that is shown.
     pub level: tracing::Level,
+    /// The least level of some modules, such as (`live`, debug).
+    pub modules: Vec<(String, tracing::Level)>,
+    /// Where lines go instead of standard output.
+    pub file: Option<LogFile>,
+}
+
+impl Log {
+    /// The levels as `tracing` takes them. Of others only errors: libraries log requests, and
+    /// requests carry signatures.
+    #[must_use]
+    pub fn filter(&self) -> String {
+        let mut filter = format!("error,evenkeel={}", self.level);
+        for (module, level) in &self.modules {
+            filter.push_str(&format!(",evenkeel::{module}={level}"));
+        }
+        filter.to_ascii_lowercase()
+    }
 }
 
 /// A whole configuration of the daemon.
