@@ -2,6 +2,7 @@
 
 mod ask;
 mod check;
+mod config;
 mod demo;
 mod exchange;
 mod explain;
@@ -82,6 +83,8 @@ enum Command {
     Run(ConfigArg),
     /// Validate a configuration, show what it resolves to and what it would quote
     Check(CheckArgs),
+    /// A starter, the schema for editors, the reference of every key
+    Config(config::ConfigArgs),
     /// The local exchange alone
     Exchange(ExchangeArgs),
     /// State, reasons, prices and inventory of a running daemon
@@ -247,6 +250,7 @@ fn dispatch(command: &Command) -> Exit {
         Command::Demo(args) => demo::demo(args),
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
+        Command::Config(args) => config::config(args),
         Command::Exchange(args) => exchange::exchange(args),
         Command::Status(StatusArgs { ask, explain: true }) => ask::explain(ask, None),
         Command::Status(StatusArgs { ask, explain: false }) => ask::read(ask, None, status::status),
@@ -345,6 +349,9 @@ mod tests {
             "evenkeel demo --for 15s --seed 7 --speed 2 --replay a b",
             "evenkeel run --config x.toml",
             "evenkeel check --config x.toml --online",
+            "evenkeel config init --mode testnet --symbol ETHUSDT --output x.toml",
+            "evenkeel config schema --exchange",
+            "evenkeel config reference",
             "evenkeel status --address 127.0.0.1:1 --json",
             "evenkeel status --config x.toml --explain",
             "evenkeel explain --address 127.0.0.1:1 --json spot:BTCUSDT",

@@ -20,6 +20,8 @@ pub mod reload;
 mod secrets;
 mod settings;
 mod signals;
+mod spec;
+pub mod starter;
 
 use std::fmt;
 use std::path::Path;
@@ -42,6 +44,7 @@ pub use settings::{
     LevelSize, Log, LogFormat, Market, Mode, Model, Quoting, Reference, Risk, Role, Settings,
     Shutdown, Target, Venue, VenueKind,
 };
+pub use spec::FileKind;
 
 use reader::{Sink, Table};
 

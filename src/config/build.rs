@@ -8,13 +8,13 @@ use crate::domain::{Bps, Money, Prefix, Span};
 use crate::inventory::HedgeMode;
 
 use super::hosts;
-use crate::telemetry::LogFile;
 use super::reader::Table;
 use super::secrets::{KeySource, SecretPlace, SecretSource};
 use super::settings::{
     Environment, Hedge, Http, InstrumentSettings, Log, LogFormat, Market, Mode, Reference, Risk,
     Role, Settings, Shutdown, Target, Venue, VenueKind,
 };
+use crate::telemetry::LogFile;
 
 /// The words that switch production on. Long on purpose: nobody types them by accident.
 pub const PRODUCTION_PHRASE: &str = "I accept that this trades real money";
@@ -107,6 +107,7 @@ fn venue(table: Table<'_>, mode: Mode, allow_plaintext: bool) -> Venue {
     };
     let (http, ws) = (("https", "http"), ("wss", "ws"));
     let kind = table.choice("kind", &kinds, false);
+    table.zero_is_off("dead_man_switch_ms");
     let dead_man_switch = match table.maybe::<i64>("dead_man_switch_ms") {
         Some(0) | None => None,
         Some(ms) if kind == VenueKind::BinanceSpot => {

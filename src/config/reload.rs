@@ -28,7 +28,8 @@ pub struct Plan {
 /// Compare what holds with a file that has been read.
 #[must_use]
 pub fn plan(now: &Loaded<Settings>, new: &Loaded<Settings>) -> Plan {
-    let mut plan = Plan { applied: Vec::new(), needs_restart: Vec::new(), needs_confirm: Vec::new() };
+    let mut plan =
+        Plan { applied: Vec::new(), needs_restart: Vec::new(), needs_confirm: Vec::new() };
     let same_shape = shape(&now.settings) == shape(&new.settings);
     for change in changes(now, new) {
         let of_shape = change.key.starts_with("instruments[") || change.key == "fair.source";

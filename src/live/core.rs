@@ -21,7 +21,6 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
-use super::{Handle, Reload};
 use super::clock::{self, Clock};
 use super::http::{Http, Landed};
 use super::link::{self, Heard, Link};
@@ -30,6 +29,7 @@ use super::observe::Observers;
 use super::shutdown::{Asked, Signals, Stopping};
 use super::status::Board;
 use super::supervisor::Supervisor;
+use super::{Handle, Reload};
 use crate::domain::{Action, Control, Event, InstrumentId, LinkKind, NoteLevel, Ts, VenueId};
 use crate::engine::{Ending, Engine};
 use crate::journal::Record;

@@ -171,11 +171,8 @@ impl Signals {
     /// Takes other settings for what is done with signals. Which forecast is learnt, and over what
     /// time, stays: what has been learnt would mean something else.
     pub fn retune(&mut self, params: SignalParams) {
-        self.params = SignalParams {
-            alpha: self.params.alpha,
-            horizon: self.params.horizon,
-            ..params
-        };
+        self.params =
+            SignalParams { alpha: self.params.alpha, horizon: self.params.horizon, ..params };
     }
 
     /// The book has changed: its touch and its best levels, own orders left out of both, and the

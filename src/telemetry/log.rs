@@ -47,7 +47,11 @@ fn read(filter: &str) -> Result<EnvFilter, String> {
 /// # Errors
 /// Words, when something in this process has set up logging already, the file cannot be written
 /// or the filter is none.
-pub fn init(json: Option<bool>, filter: &str, file: Option<&LogFile>) -> Result<LogControl, String> {
+pub fn init(
+    json: Option<bool>,
+    filter: &str,
+    file: Option<&LogFile>,
+) -> Result<LogControl, String> {
     let terminal = file.is_none() && std::io::stdout().is_terminal();
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let look = if json.unwrap_or(!terminal) {

@@ -13,5 +13,6 @@ mod life;
 mod middleman;
 mod rig;
 mod stops;
+mod tuning;
 mod watchers;
 mod weather;
