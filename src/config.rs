@@ -104,6 +104,22 @@ pub fn parse_exchange(text: &str, file: &str) -> Result<Loaded<ExchangeSettings>
     parse_with(text, file, exchange::exchange)
 }
 
+/// The whole reference page, as it stands in deploy/configuration.md.
+#[must_use]
+pub fn reference() -> String {
+    format!(
+        "# Configuration reference\n\n\
+         Made by `evenkeel config reference` from the code that reads the files. `evenkeel config \
+         schema` makes the JSON Schema for editors, `evenkeel config init` a file to begin with.\n\n\
+         \"On reload\": what `evenkeel reload` (or SIGHUP) does with a changed key. A limit that \
+         grows by more than a factor of {} asks for `--confirm`.\n\n\
+         ## The daemon\n{}\n## The local exchange\n{}",
+        reload::CONFIRM_ABOVE,
+        FileKind::Daemon.reference(),
+        FileKind::Exchange.reference(),
+    )
+}
+
 fn parse_with<T>(
     text: &str,
     file: &str,

@@ -5,6 +5,7 @@
 //! are decimal strings.
 
 mod alerts;
+mod catalogue;
 mod describe;
 mod file;
 mod log;
@@ -13,6 +14,7 @@ mod metrics;
 use std::collections::BTreeMap;
 
 pub use alerts::{Alerts, Form, Params as AlertParams};
+pub use catalogue::{EVENTS, Event};
 pub use describe::{Line, Names, describe};
 pub use file::LogFile;
 pub use log::{LogControl, init};

@@ -56,25 +56,10 @@ pub(super) fn config(args: &ConfigArgs) -> Exit {
             Exit::Clean
         }
         ConfigCommand::Reference => {
-            say(&reference());
+            say(&crate::config::reference());
             Exit::Clean
         }
     }
-}
-
-/// The whole reference page, as it stands in deploy/configuration.md.
-fn reference() -> String {
-    format!(
-        "# Configuration reference\n\n\
-         Made by `evenkeel config reference` from the code that reads the files. `evenkeel config \
-         schema` makes the JSON Schema for editors, `evenkeel config init` a file to begin with.\n\n\
-         \"On reload\": what `evenkeel reload` (or SIGHUP) does with a changed key. A limit that \
-         grows by more than a factor of {} asks for `--confirm`.\n\n\
-         ## The daemon\n{}\n## The local exchange\n{}",
-        crate::config::reload::CONFIRM_ABOVE,
-        FileKind::Daemon.reference(),
-        FileKind::Exchange.reference(),
-    )
 }
 
 fn init(args: &InitArgs) -> Exit {
@@ -117,13 +102,16 @@ fn answer<T>(
     if let Some(given) = given {
         return given;
     }
-    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    while terminal {
+    let fallback = || read(default).expect("every default is an answer");
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return fallback();
+    }
+    loop {
         // The question goes where the file does not.
         drop(write!(std::io::stderr(), "{question} [{default}]: "));
         let mut line = String::new();
         if !std::io::stdin().lock().read_line(&mut line).is_ok_and(|read| read > 0) {
-            break;
+            return fallback();
         }
         let said = line.trim();
         match read(if said.is_empty() { default } else { said }) {
@@ -131,7 +119,6 @@ fn answer<T>(
             Err(why) => drop(writeln!(std::io::stderr(), "{why}")),
         }
     }
-    read(default).expect("every default is an answer")
 }
 
 fn mode(text: &str) -> Result<Mode, String> {

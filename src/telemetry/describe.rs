@@ -582,11 +582,11 @@ fn amount(value: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::{
-        BookLoss, HaltCause, LinkKind, Liquidity, OrderStatus, Purpose, Reason, RejectClass, Side,
-        State,
+        Asset, BookLoss, HaltCause, InstrumentKind, LinkKind, Liquidity, OrderStatus, Purpose,
+        Reason, RejectClass, Side, State,
     };
 
     fn measured() -> Note {
@@ -649,8 +649,28 @@ mod tests {
         ]
     }
 
+    fn listing() -> Box<Instrument> {
+        Box::new(Instrument {
+            id: InstrumentId(0),
+            venue: VenueId(0),
+            symbol: "BTCUSDT".into(),
+            kind: InstrumentKind::Spot,
+            base: Asset::new("BTC"),
+            quote: Asset::new("USDT"),
+            tick_size: Money::ONE,
+            lot_size: Money::ONE,
+            min_px: Px(1),
+            max_px: Px(2),
+            min_qty: Qty(1),
+            max_qty: Qty(2),
+            min_notional: Money::ONE,
+            max_open_orders: 1,
+            trading: true,
+        })
+    }
+
     /// One of each, with its event name.
-    fn all() -> Vec<(Note, &'static str)> {
+    pub(in crate::telemetry) fn all() -> Vec<(Note, &'static str)> {
         let (instrument, venue, side) = (InstrumentId(0), VenueId(0), Side::Buy);
         let (px, qty, text) = (Px(100), Qty(3), String::from("words"));
         let id = OrderId { epoch: 7, counter: 1 };
@@ -717,6 +737,11 @@ mod tests {
             (Note::Paused { paused: false }, "resumed"),
             (Note::Reloaded { changes: Vec::new() }, "reloaded"),
             (Note::Invariant { text }, "invariant"),
+            (
+                Note::TargetTaken { instrument, name: "spot:BTCUSDT".into(), base: Money::ONE },
+                "target_taken",
+            ),
+            (Note::Listed { instrument: listing() }, "instrument_listed"),
         ];
         all.extend(hedging(base));
         all
