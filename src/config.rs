@@ -41,8 +41,8 @@ pub use reader::{Problem, Resolved};
 pub use secrets::{ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, read_secrets};
 pub use settings::{
     Environment, Hedge, Http, InstrumentSettings, IntensityModel, InventoryRisk, LevelSettings,
-    LevelSize, Log, LogFormat, Market, Mode, Model, Quoting, Reference, Risk, Role, Settings,
-    Shutdown, Target, Venue, VenueKind,
+    LevelSize, Log, LogFile, LogFormat, Market, Mode, Model, Quoting, Reference, Risk, Role,
+    Settings, Shutdown, Target, Venue, VenueKind,
 };
 pub use spec::FileKind;
 

@@ -13,7 +13,7 @@ mod metrics;
 
 use std::collections::BTreeMap;
 
-pub use alerts::{Alerts, Form, Params as AlertParams};
+pub use alerts::{AlertLevel, Alerts, Form, Params as AlertParams};
 pub use catalogue::{EVENTS, Event};
 pub use describe::{Line, Names, describe};
 pub use file::LogFile;

@@ -10,15 +10,18 @@ use crate::config::reload::{CONFIRM_ABOVE, Plan, merged, plan};
 use crate::config::{self, Loaded, Settings};
 use crate::domain::{Control, SettingChange};
 use crate::live::{Reload, Sender};
-use crate::telemetry::LogControl;
+use crate::telemetry::{AlertLevel, LogControl};
 
 /// Reads the file of this configuration again whenever asked.
-pub(super) fn of(loaded: &Loaded<Settings>, log: LogControl) -> Reload {
+pub(super) fn of(loaded: &Loaded<Settings>, log: LogControl, alerts: AlertLevel) -> Reload {
     let holds = Mutex::new(loaded.clone());
     Arc::new(move |confirm, send| {
         // One reload at a time; after a panic in another, what holds is still the last that did.
         let mut holds = holds.lock().unwrap_or_else(PoisonError::into_inner);
         let (next, plan) = reload(&holds, confirm, send, &log)?;
+        if let Some(new) = &next.settings.alerts {
+            alerts.set(new.level);
+        }
         *holds = next;
         let answer = serde_json::to_string(&plan);
         answer.map_err(|error| format!("applied, but the answer cannot be written: {error}"))

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Exit, complain, load_with_secrets, reload};
 use crate::config::{AlertForm, Loaded, Log, LogFormat, Secrets, Settings};
-use crate::domain::VenueId;
+use crate::domain::{NoteLevel, VenueId};
 use crate::engine::{Ending, Engine};
 use crate::journal;
 use crate::live::{
@@ -14,7 +14,9 @@ use crate::live::{
     state_dir::{StateDir, StateError},
 };
 use crate::report::SessionReport;
-use crate::telemetry::{AlertParams, Alerts, Form, LogControl, LogFile, Metrics, Names, Telemetry};
+use crate::telemetry::{
+    AlertLevel, AlertParams, Alerts, Form, LogControl, LogFile, Metrics, Names, Telemetry,
+};
 
 /// The dashboard, in the binary.
 const PAGE: &str = include_str!("../live/page.html");
@@ -29,7 +31,7 @@ pub(super) fn run(path: &Path) -> Exit {
 
 /// Trade until the end, on this thread.
 fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
-    let log = match init_log(&loaded.settings.log, loaded.settings.log.file.as_ref()) {
+    let log = match init_log(&loaded.settings.log, log_file(&loaded.settings).as_ref()) {
         Ok(log) => log,
         Err(text) => return complain(&text, Exit::Bug),
     };
@@ -48,6 +50,12 @@ fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
         },
         Err(error) => failed(&error),
     }
+}
+
+/// The file of `[log]`, if lines go to one.
+fn log_file(settings: &Settings) -> Option<LogFile> {
+    let file = settings.log.file.as_ref()?;
+    Some(LogFile { path: file.path.clone(), max_bytes: file.max_bytes, keep: file.keep })
 }
 
 /// Log as `[log]` asks, from now on, to this file if to any.
@@ -121,14 +129,16 @@ pub(super) fn assemble(
     params.state = Some(state);
     params.shutdown_deadline = settings.shutdown.deadline.to_std();
     params.signals = own_log.is_some();
-    params.reload = own_log.map(|log| reload::of(loaded, log));
+    let least = settings.alerts.as_ref().map_or(NoteLevel::Error, |alerts| alerts.level);
+    let alert_level = AlertLevel::new(least);
+    params.reload = own_log.map(|log| reload::of(loaded, log, alert_level.clone()));
 
     let mut telemetry = {
         let mut registry =
             params.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let metrics = Metrics::default();
         metrics.register(&mut registry);
-        let alerts = alerts(settings, secrets, &params.ca_files)
+        let alerts = alerts(settings, secrets, &params.ca_files, &alert_level)
             .map(|alerts| Alerts::start(alerts, &mut registry))
             .transpose()
             .map_err(LiveError::Config)?;
@@ -149,7 +159,12 @@ pub(super) fn assemble(
 }
 
 /// Where alerts go, if anywhere.
-fn alerts(settings: &Settings, secrets: &Secrets, ca_files: &[PathBuf]) -> Option<AlertParams> {
+fn alerts(
+    settings: &Settings,
+    secrets: &Secrets,
+    ca_files: &[PathBuf],
+    level: &AlertLevel,
+) -> Option<AlertParams> {
     let (alerts, url) = (settings.alerts.as_ref()?, secrets.alerts_url.as_ref()?);
     Some(AlertParams {
         form: match &alerts.form {
@@ -158,7 +173,7 @@ fn alerts(settings: &Settings, secrets: &Secrets, ca_files: &[PathBuf]) -> Optio
             AlertForm::Telegram(chat_id) => Form::Telegram { chat_id: chat_id.clone() },
         },
         url: url.clone(),
-        level: alerts.level,
+        level: level.clone(),
         repeat_interval: alerts.repeat_interval,
         ca_files: ca_files.to_vec(),
     })

@@ -11,10 +11,9 @@ use super::hosts;
 use super::reader::Table;
 use super::secrets::{KeySource, SecretPlace, SecretSource};
 use super::settings::{
-    Environment, Hedge, Http, InstrumentSettings, Log, LogFormat, Market, Mode, Reference, Risk,
-    Role, Settings, Shutdown, Target, Venue, VenueKind,
+    Environment, Hedge, Http, InstrumentSettings, Log, LogFile, LogFormat, Market, Mode, Reference,
+    Risk, Role, Settings, Shutdown, Target, Venue, VenueKind,
 };
-use crate::telemetry::LogFile;
 
 /// The words that switch production on. Long on purpose: nobody types them by accident.
 pub const PRODUCTION_PHRASE: &str = "I accept that this trades real money";

@@ -428,7 +428,7 @@ pub(super) const DAEMON: &[Doc] = &[
         "Where the webhook's address comes from, as for keys; it carries a token.",
     ),
     ("alerts.url", Restart, "The variable, file or credential that holds the address."),
-    ("alerts.level", Restart, "The least level that is sent."),
+    ("alerts.level", Applies, "The least level that is sent."),
     ("alerts.repeat_interval_s", Restart, "The same alert comes once in this time."),
 ];
 

@@ -30,12 +30,16 @@ pub struct Plan {
 pub fn plan(now: &Loaded<Settings>, new: &Loaded<Settings>) -> Plan {
     let mut plan =
         Plan { applied: Vec::new(), needs_restart: Vec::new(), needs_confirm: Vec::new() };
+    let same_alerts = now.settings.alerts.is_some() == new.settings.alerts.is_some();
     let same_shape = shape(&now.settings) == shape(&new.settings);
     for change in changes(now, new) {
         let of_shape = change.key.starts_with("instruments[") || change.key == "fair.source";
         let how = docs::find(docs::DAEMON, &change.key).map_or(OnReload::Restart, |doc| doc.1);
         match how {
             OnReload::Restart => plan.needs_restart.push(change),
+            _ if change.key.starts_with("alerts.") && !same_alerts => {
+                plan.needs_restart.push(change);
+            }
             _ if of_shape && !same_shape => plan.needs_restart.push(change),
             OnReload::Limit if grows(&change) => {
                 plan.needs_confirm.push(change.clone());
@@ -58,6 +62,9 @@ pub fn merged(now: &Loaded<Settings>, new: &Loaded<Settings>) -> Loaded<Settings
     settings.shutdown = old.shutdown.clone();
     settings.estimators = old.estimators.clone();
     settings.alerts = old.alerts.clone();
+    if let (Some(own), Some(new)) = (&mut settings.alerts, &new.settings.alerts) {
+        own.level = new.level;
+    }
     settings.log.format = old.log.format;
     settings.log.file = old.log.file.clone();
     settings.quoting.volatility_half_life = old.quoting.volatility_half_life;
@@ -136,5 +143,62 @@ mod tests {
         assert!(!grows(&change(Some("1"), Some("0.1"))));
         assert!(grows(&change(Some("1"), None)));
         assert!(!grows(&change(None, Some("1"))));
+    }
+
+    const DEMO: &str = include_str!("../../config/demo.toml");
+
+    fn keys(changes: &[SettingChange]) -> Vec<&str> {
+        changes.iter().map(|change| change.key.as_str()).collect()
+    }
+
+    fn read(text: &str) -> Loaded<Settings> {
+        super::super::parse(text, "t").unwrap()
+    }
+
+    #[test]
+    fn what_waits_for_a_restart_does_not_leak_into_what_applies() {
+        let now = read(DEMO);
+        let text = DEMO
+            .replace("alpha = \"imbalance\"", "alpha = \"order_flow\"")
+            .replace("max_alpha_bps = 1.0", "max_alpha_bps = 1.5")
+            .replace("max_capital_at_risk_quote = 40", "")
+            .replace("volatility_half_life_s = 30", "volatility_half_life_s = 31");
+        let text = text + "\n[alerts]\nsource = \"env\"\nurl = \"URL\"\nlevel = \"warn\"\n";
+        let new = read(&text);
+        let plan = plan(&now, &new);
+        assert_eq!(
+            keys(&plan.applied),
+            ["capital.max_capital_at_risk_quote", "signals.max_alpha_bps"]
+        );
+        assert_eq!(keys(&plan.needs_confirm), ["capital.max_capital_at_risk_quote"]);
+        let waiting = keys(&plan.needs_restart);
+        for key in ["alerts.level", "signals.alpha", "quoting.volatility_half_life_s"] {
+            assert!(waiting.contains(&key), "{key}: {waiting:?}");
+        }
+        let next = merged(&now, &new);
+        assert_eq!(next.settings.signals.measured.alpha, now.settings.signals.measured.alpha);
+        assert!((next.settings.signals.measured.max_alpha_bps - 1.5).abs() < 1e-12);
+        assert!(next.settings.alerts.is_none());
+        // The same file again: only what waits is still different.
+        let again = super::plan(&next, &new);
+        assert!(again.applied.is_empty(), "{again:?}");
+        assert_eq!(keys(&again.needs_restart), waiting);
+        assert_eq!(super::plan(&now, &read(DEMO)).applied, []);
+    }
+
+    #[test]
+    fn limits_of_other_instruments_are_not_taken_for_ours() {
+        let now = read(DEMO);
+        let new = read(
+            &DEMO
+                .replace("role = \"hedge\"", "role = \"quote\"")
+                .replace("enabled = true", "enabled = false"),
+        );
+        let plan = plan(&now, &new);
+        assert!(keys(&plan.needs_restart).contains(&"instruments[1].role"));
+        let next = merged(&now, &new);
+        assert_eq!(next.settings.tunables().limits, now.settings.tunables().limits);
+        assert_eq!(next.settings.instruments[1].role, super::super::Role::Hedge);
+        assert_eq!(next.settings.tunables().hedge, None);
     }
 }

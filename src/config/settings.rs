@@ -15,7 +15,6 @@ use super::alerts::Alerts;
 use super::capital::Capital;
 use super::fair::{Estimators, Fair};
 use super::secrets::{KeySource, SecretSource};
-use crate::telemetry::LogFile;
 
 /// Which kind of money is at stake. Each mode reaches its own hosts only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -366,6 +365,17 @@ pub enum LogFormat {
     Json,
     /// For people.
     Pretty,
+}
+
+/// Where lines go instead of standard output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// The file that is written.
+    pub path: PathBuf,
+    /// It is put aside before it grows beyond this.
+    pub max_bytes: u64,
+    /// Most files that were put aside.
+    pub keep: u32,
 }
 
 /// `[log]`.

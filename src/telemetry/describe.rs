@@ -1,41 +1,11 @@
-//! The table: each note's event name, level, fields and words.
-//!
-//! | Event | Level | Flood-prone |
-//! |---|---|---|
-//! | `state_changed` | info | |
-//! | `side_reason` | info | yes |
-//! | `quoted`, `signals` | debug | |
-//! | `side_toxic` | info | yes |
-//! | `quoted`, `explained` | debug | |
-//! | `order_sent`, `order_ended` | debug | |
-//! | `order_rejected` | warn | yes |
-//! | `order_unknown` | warn | |
-//! | `gate_blocked` | warn | yes |
-//! | `filled` | info | |
-//! | `hedge_started`, `hedge_done` | info | |
-//! | `hedge_band` | debug | |
-//! | `hedge_late` | error | yes |
-//! | `fair_source` | info; warn away from what is wanted | yes |
-//! | `measured` | debug | |
-//! | `capital` | debug | |
-//! | `capital_stage` | info, warn at the limit | |
-//! | `book_synced` | info | yes |
-//! | `book_lost` | warn | yes |
-//! | `link_up` | info | |
-//! | `link_down` | warn | yes |
-//! | `garbled` | warn | yes |
-//! | `reconciled` | debug | |
-//! | `reconcile_differs` | error | |
-//! | `paused`, `resumed`, `reloaded` | info | |
-//! | `halted` | error | |
-//! | `latch_set`, `latch_cleared` | warn | |
-//! | `invariant` | error | |
+//! The table: each note's event name, level, fields and words. What each event means stands in
+//! [`EVENTS`](super::EVENTS).
 
 use serde_json::{Map, Value};
 
 use crate::domain::{
     CapitalStage, FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty,
-    VenueId,
+    SettingChange, VenueId,
 };
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
@@ -515,14 +485,7 @@ fn daemon(note: &Note) -> Line {
             let event = if *paused { "paused" } else { "resumed" };
             Line::new(Info, event, format!("{event} by the operator"))
         }
-        Note::Reloaded { changes } => {
-            let told = |side: &Option<String>| side.clone().unwrap_or_else(|| "unset".to_owned());
-            let words = changes.iter().map(|change| {
-                format!("{} {} -> {}", change.key, told(&change.before), told(&change.after))
-            });
-            let text = format!("settings reloaded: {}", words.collect::<Vec<_>>().join(", "));
-            Line::new(Info, "reloaded", text).word("changes", changes)
-        }
+        Note::Reloaded { changes } => reloaded(changes),
         Note::Halted { cause, text } => Line::new(Error, "halted", format!("halted: {text}"))
             .word("cause", cause)
             .with("text", text.as_str()),
@@ -573,6 +536,16 @@ fn daemon(note: &Note) -> Line {
         | Note::FairSourceChanged { .. }
         | Note::Measured { .. } => Line::new(Debug, "note", "a note of another part of the table"),
     }
+}
+
+/// Each changed setting with what it was and what it is.
+fn reloaded(changes: &[SettingChange]) -> Line {
+    let told = |side: &Option<String>| side.clone().unwrap_or_else(|| "unset".to_owned());
+    let words = changes.iter().map(|change| {
+        format!("{} {} -> {}", change.key, told(&change.before), told(&change.after))
+    });
+    let text = format!("settings reloaded: {}", words.collect::<Vec<_>>().join(", "));
+    Line::new(NoteLevel::Info, "reloaded", text).word("changes", &changes)
 }
 
 /// A model amount as a decimal string of eight places at most.
@@ -750,14 +723,11 @@ pub(super) mod tests {
     #[test]
     fn every_note_has_its_stable_documented_event_and_snake_case_keys() {
         let names = Names::new(vec!["spot".into()], &[(VenueId(0), "BTCUSDT".into())]);
-        let documentation = include_str!("describe.rs");
         for (note, event) in all() {
             let line = describe(&note, &names);
             assert_eq!(line.event, event, "{note:?}");
-            let documented = documentation
-                .lines()
-                .any(|l| l.starts_with("//! |") && l.contains(&format!("`{event}`")));
-            assert!(documented, "{event} is not in the table of the module");
+            let documented = crate::telemetry::EVENTS.iter().any(|known| known.0 == event);
+            assert!(documented, "{event} is not in the catalogue");
             assert!(!line.message.is_empty());
             for key in line.fields.keys() {
                 assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{event}.{key}");

@@ -227,6 +227,11 @@ impl Metrics {
             "Times that our ledger and the venue's differed",
             self.differs.clone(),
         );
+        self.register_rare(r);
+    }
+
+    /// What should not happen often.
+    fn register_rare(&self, r: &mut Registry) {
         r.register("evenkeel_halts", "Halts, by cause", self.halts.clone());
         r.register(
             "evenkeel_reloads",

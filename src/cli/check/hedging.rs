@@ -34,7 +34,7 @@ pub(super) fn text(
     }
     let mut text = format!(
         "hedge: begins at the edge of the band, at most at ±{} base from target; the band by what a \
-         hedge costs (closed form is what trades; exact is the ergodic optimum in the assumed \
+         hedge costs (closed form is what trades; exact is the optimum of life within the limit in the assumed \
          market)\n",
         trigger.normalize()
     );
