@@ -10,6 +10,13 @@
 //! four orders), one makes the market too wide to quote (four cancels). The first request that
 //! each frame causes is what counts.
 //!
+//! Both are measured twice in one run, and both numbers are printed: with nothing between the
+//! measured frames (every cache has gone cold in the pause), and with a market that talks: between
+//! two measured frames both clients get the same synthetic bookTickers at the standing prices, one
+//! every [`PAUSE`], which cause no order of either.
+//!
+//! Last, a kill with a hundred orders open: from the command to the last cancel arriving.
+//!
 //! `cargo bench --bench wire [-- --quick]`
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a measurement, not the daemon")]
@@ -24,9 +31,10 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use evenkeel::domain::{Control, Money, Span, State, VenueId};
-use evenkeel::engine::Engine;
+use evenkeel::engine::{self, Engine};
 use evenkeel::journal;
 use evenkeel::live::{Handle, Live, Params};
+use evenkeel::quoting::{LevelParams, Size};
 use futures_util::StreamExt;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -39,6 +47,13 @@ const PAUSE: Duration = Duration::from_micros(500);
 /// No request for this long after a frame: everything that it caused has been answered.
 const CALM: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Bookticks between two measured frames of a market that talks.
+const CHATTER: u64 = 6;
+/// The quantity at the bid of a frame that counts, and of one that does not.
+const MEASURED: &str = r#""B":"3.12100000""#;
+const BACKGROUND: &str = r#""B":"3.12200000""#;
+/// Orders of a side that a kill finds.
+const LADDER: usize = 50;
 /// Frames before the first that counts.
 const WARM_UP: usize = 100;
 
@@ -51,7 +66,7 @@ fn floor_client(ws: &str, order: &str) {
         let client = client.tls_backend_preconfigured((*tls).clone()).build().unwrap();
         let (mut socket, _) = tokio_tungstenite::connect_async(ws).await.unwrap();
         while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() {
+            if message.to_text().is_ok_and(|text| text.contains(MEASURED)) {
                 let request = client.post(order).header("x-mbx-apikey", "key");
                 request.send().await.unwrap().bytes().await.unwrap();
             }
@@ -61,7 +76,11 @@ fn floor_client(ws: &str, order: &str) {
 
 /// The daemon as `evenkeel run --config config/demo.toml` puts it together, at these venues, free
 /// to change its quotes with every frame. Journals to `dir`.
-fn evenkeel_client(dir: &std::path::Path, venue: &Venue) -> Handle {
+fn evenkeel_client(
+    dir: &std::path::Path,
+    venue: &Venue,
+    adjust: fn(&mut engine::Params),
+) -> Handle {
     let text = include_str!("../config/demo.toml");
     let mut settings = evenkeel::config::parse(text, "config/demo.toml").unwrap().settings;
     for (own, listen) in settings.venues.iter_mut().zip([&venue.spot, &venue.usdm]) {
@@ -81,9 +100,12 @@ fn evenkeel_client(dir: &std::path::Path, venue: &Venue) -> Handle {
     for own in &mut params.venues {
         own.max_orders_per_s = 1e6;
     }
+    adjust(&mut params);
     let names = settings.venues.iter().map(|venue| venue.name.clone()).collect();
     let mut live = Params::new(vec![VenueId(0), VenueId(1)], names);
     live.shutdown_deadline = Duration::from_millis(50);
+    // A whole ladder of the kill leaves at once.
+    live.http.orders = 2 * LADDER;
     live.journal = Some((journal::Params::new(dir), journal::Header::new(epoch, "bench")));
     let protocols = settings.protocols(&secrets);
     let notes = Box::new(|_, _: &_| {});
@@ -132,7 +154,12 @@ fn tick(
     arrivals: &Receiver<Arrival>,
     text: &str,
     method: &str,
+    chatter: &[String],
 ) -> u64 {
+    for text in chatter {
+        std::thread::sleep(PAUSE);
+        socket.send(Message::text(text.as_str())).unwrap();
+    }
     std::thread::sleep(PAUSE);
     while arrivals.try_recv().is_ok() {}
     let sent = Instant::now();
@@ -171,6 +198,82 @@ fn row(name: &str, own: &Quantiles, floor: &Quantiles) {
     );
 }
 
+/// Samples of one kind of market, nanoseconds.
+#[derive(Default)]
+struct Samples {
+    floor: Vec<u64>,
+    ours: [Vec<u64>; 3],
+}
+
+impl Samples {
+    fn print(self, market: &str) {
+        println!("{market:<28} {:>9} {:>9} {:>7} {:>7}", "median", "p99", "ratio", "p99");
+        let floor = quantiles(self.floor);
+        row("floor", &floor, &floor);
+        row("all frames", &quantiles(self.ours.concat()), &floor);
+        for (kind, ours) in Kind::ALL.into_iter().zip(self.ours) {
+            row(kind.words(), &quantiles(ours), &floor);
+        }
+    }
+}
+
+/// Both clients as the venue sees them.
+struct Clients {
+    arrivals: Receiver<Arrival>,
+    floor: WebSocket<TcpStream>,
+    ours: WebSocket<TcpStream>,
+    update: u64,
+}
+
+impl Clients {
+    fn frame(&mut self, kind: Kind, mid: Money) -> String {
+        self.update += 1;
+        kind.frame(self.update, mid)
+    }
+
+    /// From quoting to the state that the first `Show` begins with.
+    fn warm(&mut self, mid: Money) {
+        let text = self.frame(Kind::Pull, mid);
+        tick(&mut self.ours, &self.arrivals, &text, "DELETE", &[]);
+    }
+
+    fn measure(&mut self, samples: usize, mid: Money, chatter: u64) -> Samples {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut taken = Samples::default();
+        for sample in 0..samples + WARM_UP {
+            for (index, kind) in Kind::ALL.into_iter().enumerate() {
+                // The prices that stand are those of the kind before.
+                let standing = Kind::ALL[(index + 2) % 3];
+                let between = (0..chatter).map(|_| self.frame(standing, mid));
+                let between: Vec<_> =
+                    between.map(|text| text.replace(MEASURED, BACKGROUND)).collect();
+                let text = self.frame(kind, mid);
+                // Cancels and orders of one move leave together on many connections.
+                let method = match kind {
+                    Kind::Show => "POST",
+                    Kind::Move => "*",
+                    Kind::Pull => "DELETE",
+                };
+                let arrivals = &self.arrivals;
+                let mut bare = || tick(&mut self.floor, arrivals, &text, "POST", &between);
+                let mut whole = || tick(&mut self.ours, arrivals, &text, method, &between);
+                let (a, b) = if rng.next_u32() % 2 == 0 {
+                    let a = bare();
+                    (a, whole())
+                } else {
+                    let b = whole();
+                    (bare(), b)
+                };
+                if sample >= WARM_UP {
+                    taken.floor.push(a);
+                    taken.ours[index].push(b);
+                }
+            }
+        }
+        taken
+    }
+}
+
 fn wait_for_quotes(handle: &Handle) {
     let started = Instant::now();
     while handle.snapshot().is_none_or(|last| last.engine.state != State::Quoting) {
@@ -181,64 +284,78 @@ fn wait_for_quotes(handle: &Handle) {
     std::thread::sleep(Duration::from_millis(100));
 }
 
+/// Two sides of [`LADDER`] small orders.
+fn hundred_orders(params: &mut engine::Params) {
+    let level = |n: usize| LevelParams { offset_bps: n as f64 * 0.5, size: Size::Base(0.0002) };
+    params.quoting.levels = (0..LADDER).map(level).collect();
+    params.instruments[0].limits.max_open_orders = 4 * LADDER as u32;
+}
+
+/// Kills and resumes: milliseconds from the command to the last of a hundred cancels.
+fn kill(dir: &std::path::Path, samples: usize) {
+    let (venue, arrivals, sockets) = Venue::open();
+    let handle = evenkeel_client(&dir.join("kill"), &venue, hundred_orders);
+    let mut socket = sockets.recv_timeout(PATIENCE).unwrap();
+    let mut update = 0;
+    let mut taken = Vec::new();
+    for _ in 0..samples {
+        let mut open = 0;
+        let started = Instant::now();
+        while open < 2 * LADDER {
+            assert!(started.elapsed() < PATIENCE, "only {open} orders");
+            update += 1;
+            let frame = Kind::Show.frame(update, venue.mid);
+            socket.send(Message::text(frame)).unwrap();
+            while let Ok(arrival) = arrivals.recv_timeout(Duration::from_millis(20)) {
+                open += usize::from(arrival.method == "POST");
+            }
+        }
+        let sent = Instant::now();
+        handle.send(Control::Kill { flatten: false }).unwrap();
+        let mut last = sent;
+        for _ in 0..2 * LADDER {
+            last = arrivals.recv_timeout(PATIENCE).expect("every order is cancelled").at;
+        }
+        taken.push(u64::try_from(last.duration_since(sent).as_nanos()).unwrap());
+        std::thread::sleep(Duration::from_millis(100));
+        while arrivals.try_recv().is_ok() {}
+        handle.send(Control::Resume).unwrap();
+    }
+    handle.send(Control::Stop).unwrap();
+    let Quantiles { p50, p99 } = quantiles(taken);
+    println!("kill with 100 orders, {samples} times, milliseconds");
+    println!("{:<28} {:>9.2} {:>9.2}", "command to last cancel", p50 / 1e3, p99 / 1e3);
+}
+
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let samples = if quick { 400 } else { 2500 };
     let dir = std::env::temp_dir().join(format!("evenkeel-wire-{}", std::process::id()));
     let (venue, arrivals, sockets) = Venue::open();
-    let handle = evenkeel_client(&dir, &venue);
-    let mut our_socket = sockets.recv_timeout(PATIENCE).unwrap();
+    let handle = evenkeel_client(&dir, &venue, |_| {});
+    let our_socket = sockets.recv_timeout(PATIENCE).unwrap();
     wait_for_quotes(&handle);
     let (ws, order) = (
         format!("ws://{}/stream", venue.spot.ws),
         format!("http://{}{FLOOR_ORDER}", venue.spot.http),
     );
     std::thread::spawn(move || floor_client(&ws, &order));
-    let mut floor_socket = sockets.recv_timeout(PATIENCE).unwrap();
+    let floor_socket = sockets.recv_timeout(PATIENCE).unwrap();
 
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut floor = Vec::new();
-    let mut ours: [Vec<u64>; 3] = Default::default();
-    tick(&mut our_socket, &arrivals, &Kind::Pull.frame(1, venue.mid), "DELETE");
-    for sample in 0..samples + WARM_UP {
-        for (index, kind) in Kind::ALL.into_iter().enumerate() {
-            let text = kind.frame((sample * 3 + index + 2) as u64, venue.mid);
-            // Cancels and orders of one move leave together on many connections.
-            let method = match kind {
-                Kind::Show => "POST",
-                Kind::Move => "*",
-                Kind::Pull => "DELETE",
-            };
-            let floor_first = rng.next_u32() % 2 == 0;
-            let mut bare = || tick(&mut floor_socket, &arrivals, &text, "POST");
-            let mut whole = || tick(&mut our_socket, &arrivals, &text, method);
-            let (a, b) = if floor_first {
-                let a = bare();
-                (a, whole())
-            } else {
-                let b = whole();
-                (bare(), b)
-            };
-            if sample >= WARM_UP {
-                floor.push(a);
-                ours[index].push(b);
-            }
-        }
-    }
+    let mut clients = Clients { arrivals, floor: floor_socket, ours: our_socket, update: 0 };
+    clients.warm(venue.mid);
+    let idle = clients.measure(samples, venue.mid, 0);
+    let busy = clients.measure(samples, venue.mid, CHATTER);
     let inside = handle.snapshot().map(|s| s.driver.clone());
     handle.send(Control::Stop).unwrap();
     println!("tick to wire over loopback, {samples} samples of each frame, microseconds");
-    println!("{:<28} {:>9} {:>9} {:>7} {:>7}", "", "median", "p99", "ratio", "p99");
-    let floor = quantiles(floor);
-    row("floor", &floor, &floor);
-    row("all frames", &quantiles(ours.concat()), &floor);
-    for (kind, ours) in Kind::ALL.into_iter().zip(ours) {
-        row(kind.words(), &quantiles(ours), &floor);
-    }
+    idle.print("nothing between them");
+    busy.print("a market that talks");
     if let Some(inside) = inside {
         let (p50, p99) = (inside.tick_to_wire_p50_us, inside.tick_to_wire_p99_us);
         println!("{:<28} {p50:>9.1} {p99:>9.1}", "inside: seen to all written");
     }
+    kill(&dir, if quick { 20 } else { 100 });
     // The journal may still be finishing; a left-over directory in the temporary folder is harmless.
     drop(std::fs::remove_dir_all(&dir).err());
 }

@@ -11,8 +11,10 @@ mod journal;
 mod panic;
 mod reload;
 mod run;
+mod simulate;
 mod status;
 mod table;
+mod terminal;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -20,10 +22,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{ConfigError, Loaded, Secrets, Settings};
 use crate::domain::Money;
+use crate::simulate::Kind;
 
 /// How a process ends; a supervisor decides by it whether to start it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,25 +74,35 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_HELP: &str = "Exit codes: 0 flat and clean, 1 no answer from the daemon, 2 \
+const EXIT_HELP: &str = "First steps:\n  \
+    evenkeel demo                            see it trade, nothing to set up\n  \
+    evenkeel check --config my.toml          what a configuration would quote\n  \
+    evenkeel run --config my.toml            trade\n  \
+    evenkeel status --config my.toml --watch look at it\n  \
+    evenkeel explain --config my.toml        why these quotes\n  \
+    evenkeel kill --config my.toml           cancel everything, now\n\nExit codes: 0 flat and clean, 1 no answer from the daemon, 2 \
     configuration or arguments, 3 keys or permissions, 4 safety halt (flat), 5 orders or \
     positions may be left, 6 another instance holds the lock, 70 a bug of ours.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Local exchange, bot and dashboard in one process: no key, no network, ends by itself
+    #[command(after_help = DEMO_HELP)]
     Demo(DemoArgs),
     /// The daemon against the venues of a configuration
     Run(ConfigArg),
     /// Validate a configuration, show what it resolves to and what it would quote
+    #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
     /// A starter, the schema for editors, the reference of every key
     Config(config::ConfigArgs),
     /// The local exchange alone
     Exchange(ExchangeArgs),
     /// State, reasons, prices and inventory of a running daemon
+    #[command(after_help = STATUS_HELP)]
     Status(StatusArgs),
     /// Why a running daemon's quotes are what they are: every step from fair price to order
+    #[command(after_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
     /// Working orders of a running daemon
     Orders(AskArgs),
@@ -104,15 +117,48 @@ enum Command {
     /// Read the configuration again and apply what may change while running, all or nothing
     Reload(ReloadArgs),
     /// Cancel everything, verified, and stay halted
+    #[command(after_help = KILL_HELP)]
     Kill(KillArgs),
     /// A fresh process with only the keys: cancel all of our orders on every venue, verified
     Panic(ConfigArg),
     /// A second process beside the daemon: cancels all of our orders when the daemon is dead or
     /// stands still
     Guard(GuardArgs),
+    /// Many seeds of the whole stack but its sockets in virtual time, with everything that goes wrong
+    Simulate(SimulateArgs),
     /// The record of what was intended, sent and learnt
     Journal(journal::JournalArgs),
+    /// What the shell needs to complete commands and options
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
+
+const DEMO_HELP: &str = "Examples:\n  evenkeel demo                       a minute of trading\n  \
+    evenkeel demo --for 0 --seed 7      until Ctrl-C, another market\n  \
+    evenkeel demo --replay books.gz     on recorded books";
+
+const CHECK_HELP: &str = "Examples:\n  evenkeel check --config config/demo.toml --price 60000\n  \
+    evenkeel check --config my.toml --online     asks the venues as well";
+
+const STATUS_HELP: &str = "Examples:\n  evenkeel status --config my.toml --watch\n  \
+    evenkeel status --address 127.0.0.1:9464 --json | jq .session\n\nColours come on a terminal \
+    only, and not where NO_COLOR is set.";
+
+const EXPLAIN_HELP: &str = "Examples:\n  evenkeel explain --config my.toml\n  \
+    evenkeel explain --config my.toml spot:BTCUSDT";
+
+const KILL_HELP: &str = "Examples:\n  evenkeel kill --config my.toml               orders only\n  \
+    evenkeel kill --config my.toml --flatten     positions as well\n\nThe token comes from the \
+    state directory; with --address alone, from EVENKEEL_TOKEN. No daemon to ask? Then \
+    `evenkeel panic` cancels from a fresh process.";
+
+const COMPLETIONS_HELP: &str = "Examples:\n  \
+    evenkeel completions bash > /etc/bash_completion.d/evenkeel\n  \
+    evenkeel completions zsh > ~/.zfunc/_evenkeel\n  \
+    evenkeel completions fish > ~/.config/fish/completions/evenkeel.fish";
 
 /// A configuration file.
 #[derive(Debug, Args)]
@@ -175,6 +221,46 @@ pub struct CheckArgs {
     pub price: Money,
 }
 
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// The seeds, the first and the one after the last, such as 0..1000
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub seeds: Seeds,
+    /// How long each session lasts at least, such as 720s or 2h; its last round is finished
+    #[arg(long = "for", value_name = "TIME", default_value = "720s", value_parser = duration)]
+    pub lasts: Duration,
+    /// Sessions at the same time
+    #[arg(long, value_name = "N", default_value_t = simulate::cores())]
+    pub jobs: usize,
+    /// The daemon's configuration; config/demo.toml, which is built in, unless given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What may go wrong: all, none, or a list such as crash,gap,slow
+    #[arg(long, value_name = "LIST", default_value = "all", value_parser = faults)]
+    pub faults: Faults,
+    /// One JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Plant one bug after the other, and see which seed finds it
+    #[cfg(feature = "planted")]
+    #[arg(long)]
+    pub planted: bool,
+}
+
+/// A range of seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    /// The first.
+    pub from: u64,
+    /// The one after the last.
+    pub to: u64,
+}
+
+/// Kinds of faults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<Kind>);
+
 /// Where a running daemon is, and how to show its answer.
 #[derive(Debug, Args)]
 pub struct AskArgs {
@@ -197,6 +283,9 @@ pub struct StatusArgs {
     /// Why the quotes are what they are, as `explain` says it
     #[arg(long)]
     explain: bool,
+    /// Again each second until q or Ctrl-C; line by line where it is no terminal
+    #[arg(long, conflicts_with = "explain")]
+    watch: bool,
 }
 
 /// Arguments of `explain`.
@@ -252,8 +341,9 @@ fn dispatch(command: &Command) -> Exit {
         Command::Check(args) => check::check(args),
         Command::Config(args) => config::config(args),
         Command::Exchange(args) => exchange::exchange(args),
-        Command::Status(StatusArgs { ask, explain: true }) => ask::explain(ask, None),
-        Command::Status(StatusArgs { ask, explain: false }) => ask::read(ask, None, status::status),
+        Command::Status(StatusArgs { ask, explain: true, .. }) => ask::explain(ask, None),
+        Command::Status(StatusArgs { ask, watch: true, .. }) => ask::watch(ask, status::status),
+        Command::Status(StatusArgs { ask, .. }) => ask::read(ask, None, status::status),
         Command::Explain(args) => ask::explain(&args.ask, args.instrument.as_deref()),
         Command::Orders(args) => ask::read(args, Some("orders"), status::orders),
         Command::Positions(args) => ask::read(args, Some("instruments"), status::positions),
@@ -268,8 +358,17 @@ fn dispatch(command: &Command) -> Exit {
         }
         Command::Panic(args) => panic::panic(&args.config),
         Command::Guard(args) => guard::guard(args),
+        Command::Simulate(args) => simulate::simulate(args),
         Command::Journal(args) => journal::journal(args),
+        Command::Completions { shell } => completions(*shell),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "evenkeel", &mut script);
+    say(&String::from_utf8_lossy(&script));
+    Exit::Clean
 }
 
 /// Read a configuration with its secrets, or say everything that is wrong and how to leave.
@@ -325,6 +424,30 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(wrong)
 }
 
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let ends = text.split_once("..").map(|(from, to)| (from.trim().parse(), to.trim().parse()));
+    match ends {
+        Some((Ok(from), Ok(to))) if from < to => Ok(Seeds { from, to }),
+        _ => Err(format!("{text:?} is no range of seeds; allowed is A..B with A below B")),
+    }
+}
+
+fn faults(text: &str) -> Result<Faults, String> {
+    match text {
+        "all" => Ok(Faults(Kind::ALL.to_vec())),
+        "none" => Ok(Faults(Vec::new())),
+        list => {
+            let kinds = list.split(',').map(|word| {
+                let known = Kind::ALL.map(Kind::name).join(", ");
+                Kind::named(word.trim()).ok_or_else(|| {
+                    format!("{word:?} is no fault; allowed are all, none, or of {known}")
+                })
+            });
+            kinds.collect::<Result<Vec<_>, _>>().map(Faults)
+        }
+    }
+}
+
 fn price(text: &str) -> Result<Money, String> {
     let price = text.parse::<Money>().ok();
     let fits = price.filter(|price| *price > Money::ZERO && *price <= Money::from(1_000_000_000));
@@ -338,8 +461,6 @@ fn speed(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -354,15 +475,25 @@ mod tests {
             "evenkeel config reference",
             "evenkeel status --address 127.0.0.1:1 --json",
             "evenkeel status --config x.toml --explain",
+            "evenkeel status --config x.toml --watch",
+            "evenkeel completions zsh",
             "evenkeel explain --address 127.0.0.1:1 --json spot:BTCUSDT",
             "evenkeel kill --config x.toml --flatten",
             "evenkeel reload --config x.toml --confirm",
             "evenkeel journal dump --json state",
             "evenkeel guard --config x.toml --patience 3s",
+            "evenkeel simulate --seeds 0..10 --for 60s --jobs 1 --faults crash,gap --json",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
-        for line in ["evenkeel", "evenkeel run", "evenkeel status", "evenkeel demo --for soon"] {
+        for line in [
+            "evenkeel",
+            "evenkeel run",
+            "evenkeel status",
+            "evenkeel demo --for soon",
+            "evenkeel simulate --seeds 5..5",
+            "evenkeel simulate --seeds 0..5 --faults earthquake",
+        ] {
             Cli::try_parse_from(line.split(' ')).unwrap_err();
         }
     }

@@ -33,7 +33,7 @@ pub use build::PRODUCTION_PHRASE;
 pub use capital::Capital;
 pub use docs::OnReload;
 pub use exchange::{
-    Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource,
+    Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource, Permission,
 };
 pub use fair::{Estimators, Fair};
 pub use hosts::{HostKind, host_kind};

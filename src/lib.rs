@@ -18,8 +18,8 @@
 //!
 //! # Invariants, stated as absences
 //!
-//! 1. Nothing in `domain`, `market`, `inventory`, `quoting`, `risk`, `orders`, `engine`, `venues`
-//!    or `sim` awaits, reads a clock, draws from the system's randomness, opens a socket or a file,
+//! 1. Nothing in `domain`, `market`, `inventory`, `quoting`, `risk`, `orders`, `engine`, `venues`,
+//!    `sim` or `simulate` awaits, reads a clock, draws from the system's randomness, opens a socket or a file,
 //!    or writes a log line. Time is an argument; the same inputs give the same actions.
 //! 2. No order leaves that `risk::approve` has not passed, hedges and flattening included, and
 //!    none that the order store does not already know under its client id.
@@ -52,6 +52,7 @@
 //! | [`sim`] | What would an exchange do? | `domain` |
 //! | [`live`] | Where do time and bytes enter? | all of the above |
 //! | [`config`], [`telemetry`], [`report`] | What did the operator write, what does he read? | all of the above |
+//! | [`simulate`] | Does it stay right when everything else goes wrong? | all but `live` |
 //! | [`cli`] | Which commands are there? | all of the above |
 //!
 //! A venue that joins gets a folder in `venues` with a [`venues::Protocol`], a face in
@@ -70,5 +71,6 @@ pub mod quoting;
 pub mod report;
 pub mod risk;
 pub mod sim;
+pub mod simulate;
 pub mod telemetry;
 pub mod venues;

@@ -349,8 +349,7 @@ impl fmt::Display for InstrumentReport {
             write_presence(f, presence)?;
         }
         for markout in self.markouts.iter().filter(|markout| markout.both.fills > 0) {
-            let seconds = markout.horizon.seconds();
-            write!(f, "    after {seconds} s")?;
+            write!(f, "    after {} ms", markout.horizon.ms())?;
             for (side, mean) in [("bids", &markout.bid), ("asks", &markout.ask)] {
                 write_markout(f, side, mean)?;
             }

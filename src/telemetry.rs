@@ -21,6 +21,7 @@ pub use log::{LogControl, init};
 pub use metrics::Metrics;
 
 use crate::domain::{Note, NoteLevel, Span, Ts};
+use crate::live::Story;
 
 /// Lines with the same key come once in this time, with a count of those left out.
 const FLOOD: Span = Span::from_s(1);
@@ -31,14 +32,15 @@ pub struct Telemetry {
     names: Names,
     metrics: Metrics,
     alerts: Option<Alerts>,
+    story: Story,
     last: BTreeMap<String, (Ts, u64)>,
 }
 
 impl Telemetry {
-    /// Telemetry for these instruments and venues.
+    /// Telemetry for these instruments and venues; what operators see lately goes to `story`.
     #[must_use]
-    pub fn new(names: Names, metrics: Metrics, alerts: Option<Alerts>) -> Telemetry {
-        Telemetry { names, metrics, alerts, last: BTreeMap::new() }
+    pub fn new(names: Names, metrics: Metrics, alerts: Option<Alerts>, story: Story) -> Telemetry {
+        Telemetry { names, metrics, alerts, story, last: BTreeMap::new() }
     }
 
     /// Count a note and log it. From an instrument's listing on, its prices show as decimals.
@@ -52,6 +54,7 @@ impl Telemetry {
             alerts.offer(now, &line);
         }
         if let Some(left_out) = self.admit(now, &line) {
+            self.story.tell(now, line.level, line.event, &line.message, &line.fields);
             emit(now, &line, left_out);
         }
     }
@@ -106,7 +109,8 @@ mod tests {
 
     #[test]
     fn floods_are_thinned_and_counted() {
-        let mut telemetry = Telemetry::new(Names::default(), Metrics::default(), None);
+        let mut telemetry =
+            Telemetry::new(Names::default(), Metrics::default(), None, Story::default());
         let garbled = Note::Garbled { venue: VenueId(0), text: "half a frame".into() };
         let names = Names::new(vec!["a".into(), "b".into()], &[]);
         let line = describe(&garbled, &names);

@@ -117,6 +117,9 @@ def run(kind, symbol, amount):
             {"symbol": symbol, "type": "limit", "side": "buy", "amount": amount, "price": bid},
             {"symbol": symbol, "type": "limit", "side": "buy", "amount": amount, "price": bid},
         ])) == 2, "not two orders"))
+        check(f"{name}: batch cancel", lambda: expect(len(venue.cancel_orders(
+            [order["id"] for order in venue.fetch_open_orders(symbol)][:2], symbol)) == 2,
+            "not two cancels"))
         check(f"{name}: cancel all", lambda: venue.cancel_all_orders(symbol))
         check(f"{name}: none left", lambda: expect(
             not venue.fetch_open_orders(symbol), "some left"))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::terminal::{Screen, paint, patiently, wants_colours};
 use super::{AskArgs, Exit, complain, runtime, say, table};
 use crate::live::state_dir;
 
@@ -33,7 +34,9 @@ pub(super) fn read(args: &AskArgs, key: Option<&str>, table: fn(&Value) -> Strin
         Some(part) if args.json => show(part, true),
         // A table for people may say more than the part: the state beside it, for one.
         Some(_) => {
-            say(&table(&value));
+            let text = table(&value);
+            // Only the whole status begins with the state.
+            say(&if key.is_none() && wants_colours() { paint(&text) } else { text });
             Exit::Clean
         }
         None => {
@@ -44,6 +47,66 @@ pub(super) fn read(args: &AskArgs, key: Option<&str>, table: fn(&Value) -> Strin
             )
         }
     }
+}
+
+/// Between two looks of `status --watch`.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The status, again each second until `q` or Ctrl-C. A terminal is redrawn and outlives a daemon
+/// that does not answer; elsewhere the tables follow one another and the first failure ends them.
+pub(super) fn watch(args: &AskArgs, table: fn(&Value) -> String) -> Exit {
+    let found = find(args).and_then(|daemon| Ok((daemon, runtime()?)));
+    let (daemon, runtime) = match found {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    let mut screen = Screen::take();
+    let exit: Result<(), String> = runtime.block_on(async {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = quit(&mut screen) => return Ok(()),
+                _ = tokio::signal::ctrl_c() => return Ok(()),
+            }
+            let body = send(&daemon, reqwest::Method::GET, "status", String::new()).await;
+            look(body, args.json, table, screen.as_ref())?;
+        }
+    });
+    drop(screen);
+    match exit {
+        Ok(()) => Exit::Clean,
+        Err(text) => complain(&text, Exit::Failed),
+    }
+}
+
+async fn quit(screen: &mut Option<Screen>) {
+    match screen {
+        Some(screen) => screen.quit().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn look(
+    body: Result<String, String>,
+    json: bool,
+    table: fn(&Value) -> String,
+    screen: Option<&Screen>,
+) -> Result<(), String> {
+    let value = body.map(|body| serde_json::from_str(&body).unwrap_or(Value::String(body)));
+    match (value, screen) {
+        (Ok(value), _) if json => say(&format!("{value}\n")),
+        (Ok(value), Some(screen)) => {
+            let text = table(&value);
+            let text = if wants_colours() { paint(&text) } else { text };
+            screen.draw(&format!("{text}\nq ends this\n"));
+        }
+        (Ok(value), None) => say(&format!("{}\n", table(&value))),
+        (Err(text), Some(screen)) => screen.draw(&format!("{text}\nTrying again; q ends this\n")),
+        (Err(text), None) => return Err(text),
+    }
+    Ok(())
 }
 
 /// Why the quotes are what they are, for all instruments or one.
@@ -96,7 +159,8 @@ fn answer(
     body: String,
 ) -> Result<Value, Exit> {
     let daemon = find(args)?;
-    let body = runtime()?.block_on(send(&daemon, method, path, body));
+    let what = format!("waiting for {}", daemon.address);
+    let body = runtime()?.block_on(patiently(&what, send(&daemon, method, path, body)));
     let body = body.map_err(|text| complain(&text, Exit::Failed))?;
     Ok(serde_json::from_str(&body).unwrap_or(Value::String(body)))
 }

@@ -10,7 +10,8 @@ use crate::config::{
     InstrumentSettings, Loaded, Resolved, Role, Secrets, Settings, Target, VenueKind, read_secrets,
 };
 use crate::domain::{
-    Asset, Control, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, Side, VenueId,
+    Asset, Control, Instrument, InstrumentId, InstrumentKind, KeyCheck, Money, Px, Qty, Side,
+    VenueId,
 };
 use crate::engine::{Ending, Mission, Status};
 use crate::quoting;
@@ -80,9 +81,17 @@ fn venues_text(status: &Status) -> String {
     let yes = |known: bool| if known { "yes" } else { "no" }.to_owned();
     let or = |value: Option<String>| value.unwrap_or_else(|| "not told".to_owned());
     let mut rows = vec![
-        ["venue", "clock_offset_ms", "market_stream", "user_stream", "own_orders", "others_orders"]
-            .map(str::to_owned)
-            .to_vec(),
+        [
+            "venue",
+            "clock_offset_ms",
+            "market_stream",
+            "user_stream",
+            "key",
+            "own_orders",
+            "others_orders",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     ];
     for venue in &status.venues {
         rows.push(vec![
@@ -90,6 +99,14 @@ fn venues_text(status: &Status) -> String {
             or(venue.clock_offset_ms.map(|ms| ms.to_string())),
             yes(venue.market_up),
             yes(venue.user_up),
+            or(venue.key_check.map(|check| {
+                match check {
+                    KeyCheck::Sound => "sound",
+                    KeyCheck::NotIpRestricted => "not_ip_restricted",
+                    KeyCheck::Unverifiable => "unverifiable",
+                }
+                .to_owned()
+            })),
             venue.own_orders.to_string(),
             venue.foreign_orders.to_string(),
         ]);

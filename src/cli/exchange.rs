@@ -5,14 +5,14 @@ use secrecy::ExposeSecret;
 
 use super::{ExchangeArgs, Exit, complain, runtime, say};
 use crate::config::{
-    Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource, VenueKind,
-    load_exchange,
+    Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource, Permission,
+    VenueKind, load_exchange,
 };
 use crate::domain::{Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, VenueId};
 use crate::live::exchange::{self, ExchangeHandle, ExchangeServer};
-use crate::sim::faces::LocalParams;
 use crate::sim::faces::faults::{self, FaultRule};
 use crate::sim::faces::request::Credential;
+use crate::sim::faces::{KeyRights, LocalParams};
 use crate::sim::flow::FlowParams;
 use crate::sim::tape::{Tape, known_instrument};
 use crate::sim::{AccountParams, ExchangeParams, FeeTier, MarketParams, Source, Wallet};
@@ -108,7 +108,23 @@ pub(super) async fn start(settings: &ExchangeSettings) -> Result<ExchangeHandle,
             api_restrictions: false,
         },
     };
-    ExchangeServer::start(params).await.map_err(|error| error.to_string())
+    let handle = ExchangeServer::start(params).await.map_err(|error| error.to_string())?;
+    for (account, own) in (0_u32..).zip(&settings.accounts) {
+        if let Some(permissions) = &own.permissions {
+            handle.permit(account, &rights(permissions));
+        }
+    }
+    Ok(handle)
+}
+
+fn rights(permissions: &[Permission]) -> KeyRights {
+    let has = |permission| permissions.contains(&permission);
+    KeyRights {
+        ip_restricted: has(Permission::IpRestricted),
+        withdrawals: has(Permission::Withdrawals),
+        internal_transfers: has(Permission::InternalTransfers),
+        universal_transfers: has(Permission::UniversalTransfers),
+    }
 }
 
 fn credentials(accounts: &[Account]) -> Vec<Credential> {

@@ -105,6 +105,7 @@ pub(super) fn assemble(
     let state = StateDir::open(&environment.state_dir, &secrets.account(environment.mode))?;
     let epoch = state.next_epoch()?;
     let targets = state.targets()?;
+    let ledger = state.ledger()?;
     let latch = state.latch()?.map(|latch| (latch.cause, latch.text));
     let token = match &secrets.http_token {
         Some(token) => token.clone(),
@@ -142,7 +143,7 @@ pub(super) fn assemble(
             .map(|alerts| Alerts::start(alerts, &mut registry))
             .transpose()
             .map_err(LiveError::Config)?;
-        Telemetry::new(Names::new(names, &instruments), metrics, alerts)
+        Telemetry::new(Names::new(names, &instruments), metrics, alerts, params.story.clone())
     };
     let notes: live::NoteSink = Box::new(move |now, note| telemetry.note(now, note));
     let mut engine = settings.engine_params(epoch, latch);
@@ -150,8 +151,14 @@ pub(super) fn assemble(
         let name = format!("{}:{symbol}", settings.venues[venue.index()].name);
         own.inventory_target_base = own.inventory_target_base.or(targets.get(&name).copied());
     }
-    let engine = Engine::new(engine);
-    let (live, handle) = Live::new(params, engine, settings.protocols(secrets), notes)?;
+    let mut engine = Engine::new(engine);
+    let mut protocols = settings.protocols(secrets);
+    if let Some(ledger) = ledger {
+        engine.resume_session(ledger);
+        let from = engine.trades_from();
+        protocols.iter_mut().for_each(|protocol| protocol.resume_trades(&from));
+    }
+    let (live, handle) = Live::new(params, engine, protocols, notes)?;
     if let Some(address) = handle.address() {
         tracing::info!(event = "listening", address = %address, "status at http://{address}/status");
     }

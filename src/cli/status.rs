@@ -338,7 +338,7 @@ fn session(all: &Value) -> String {
 }
 
 fn venues(all: &Value) -> Vec<Vec<String>> {
-    let mut rows = vec![head("venue market user clock_ms weight orders foreign trouble")];
+    let mut rows = vec![head("venue market user key clock_ms weight orders foreign trouble")];
     let up = |value: &Value| if *value == true { "up" } else { "down" }.to_owned();
     rows.extend(list(all, "venues").map(|venue| {
         let usage = &venue["usage"];
@@ -348,6 +348,7 @@ fn venues(all: &Value) -> Vec<Vec<String>> {
             text(venue, "name"),
             up(&venue["market_up"]),
             up(&venue["user_up"]),
+            text(venue, "key_check"),
             text(venue, "clock_offset_ms"),
             of("weight_used", "weight_limit"),
             of("orders_used", "orders_limit"),

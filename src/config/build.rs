@@ -295,6 +295,8 @@ fn reference(table: Table<'_>) -> Reference {
         max_disagreement: Bps(table.number("max_disagreement_bps", 0.1..10_000.0, 100.0)),
         price_collar: Bps(table.number("price_collar_bps", 1.0..5_000.0, 200.0)),
         max_age: table.millis("max_age_ms", 100..60_000, 5_000),
+        max_move: Bps(table.number("max_move_bps", 1.0..10_000.0, 300.0)),
+        move_window: table.millis("move_window_ms", 1_000..600_000, 10_000),
     };
     table.finish();
     reference
@@ -416,6 +418,7 @@ fn log(table: Table<'_>) -> Log {
     let levels = [
         ("info", tracing::Level::INFO),
         ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
         ("warn", tracing::Level::WARN),
         ("error", tracing::Level::ERROR),
     ];

@@ -37,10 +37,28 @@ pub struct Account {
     pub key: SecretString,
     /// The secret that signs.
     pub secret: SecretString,
+    /// What `apiRestrictions` says of the key beside trading; `None`: it is not served, as on
+    /// test networks.
+    pub permissions: Option<Vec<Permission>>,
     /// Spot balances at the start, by asset.
     pub spot: Vec<(String, Money)>,
     /// USD-M wallet at the start, by asset.
     pub usdm: Vec<(String, Money)>,
+}
+
+/// A right of a key, or a limit to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// It may read and trade, as every key here.
+    Trading,
+    /// It works from named addresses only.
+    IpRestricted,
+    /// It may withdraw.
+    Withdrawals,
+    /// It may transfer between the accounts of one owner.
+    InternalTransfers,
+    /// It may transfer between the wallets of an account.
+    UniversalTransfers,
 }
 
 /// Where a market's prices and flow come from.
@@ -177,12 +195,34 @@ fn account(table: Table<'_>) -> Account {
     let account = Account {
         key: table.need_secret("key"),
         secret: table.need_secret("secret"),
+        permissions: table.has("permissions").then(|| permissions(&table)),
         spot: spot.amounts(),
         usdm: usdm.amounts(),
     };
     balances.finish();
     table.finish();
     account
+}
+
+fn permissions(table: &Table<'_>) -> Vec<Permission> {
+    let all = [
+        ("trading", Permission::Trading),
+        ("ip_restricted", Permission::IpRestricted),
+        ("withdrawals", Permission::Withdrawals),
+        ("internal_transfers", Permission::InternalTransfers),
+        ("universal_transfers", Permission::UniversalTransfers),
+    ];
+    let mut permissions = Vec::new();
+    for word in table.need_texts("permissions") {
+        match all.iter().find(|(name, _)| *name == word) {
+            Some((_, permission)) => permissions.push(*permission),
+            None => {
+                let names = all.map(|(name, _)| name).join(", ");
+                table.problem("permissions", format!("has {word:?}; allowed are {names}"));
+            }
+        }
+    }
+    permissions
 }
 
 fn market(table: Table<'_>) -> MarketSettings {

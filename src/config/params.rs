@@ -54,6 +54,8 @@ impl Settings {
             reference: engine::ReferenceParams {
                 max_disagreement_bps: self.reference.max_disagreement.0,
                 max_age: self.reference.max_age,
+                max_move_bps: self.reference.max_move.0,
+                move_window: self.reference.move_window,
             },
             fair: self.fair.params(&self.reference),
             estimators: self.estimators.params(quoting.min_half_spread.0),

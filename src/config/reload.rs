@@ -69,6 +69,7 @@ pub fn merged(now: &Loaded<Settings>, new: &Loaded<Settings>) -> Loaded<Settings
     settings.log.file = old.log.file.clone();
     settings.quoting.volatility_half_life = old.quoting.volatility_half_life;
     settings.market.warm_up = old.market.warm_up;
+    settings.reference.move_window = old.reference.move_window;
     settings.signals.measured.alpha = old.signals.measured.alpha;
     settings.signals.measured.horizon = old.signals.measured.horizon;
     if shape(old) == shape(&new.settings) {

@@ -287,6 +287,10 @@ pub struct Reference {
     pub price_collar: Bps,
     /// A reference older than this is none.
     pub max_age: Span,
+    /// A market that has moved further within `move_window` is not quoted.
+    pub max_move: Bps,
+    /// How far back a move counts, and so how long it keeps quotes away.
+    pub move_window: Span,
 }
 
 /// `[hedge]`: how net exposure is taken off.

@@ -125,7 +125,7 @@ const DAEMON_PROBES: &[&str] = &[
     "[alerts]\nform = \"json\"",
 ];
 const EXCHANGE_PROBES: &[&str] = &[
-    "[[accounts]]\n[[markets]]\n[[faults]]\nkind = \"gap\"",
+    "[[accounts]]\npermissions = [\"x\"]\n[[accounts]]\n[[markets]]\n[[faults]]\nkind = \"gap\"",
     "[[markets]]\nsource = \"recording\"\n[[faults]]\nkind = \"latency_ms\"\nvenue = \"x\"\n\
      every_ms = 1\nfor_ms = 1",
     "[[faults]]\nkind = \"halt_symbol\"",

@@ -28,6 +28,27 @@ pub struct BookUpdate {
     pub at: Ts,
 }
 
+/// From where on a venue's list of our trades is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TradesFrom {
+    /// Behind this trade id.
+    Id(u64),
+    /// From this time on, on our clock.
+    Time(Ts),
+}
+
+/// What is known of what our key may do. One that may move money out is refused instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyCheck {
+    /// It can move no money out and works from named addresses only.
+    Sound,
+    /// It can move no money out, but works from any address.
+    NotIpRestricted,
+    /// The venue does not tell.
+    Unverifiable,
+}
+
 /// Why a book stopped being proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -453,6 +474,15 @@ pub enum Event {
         /// Round trip of the measurement.
         round_trip: Span,
     },
+    /// What the venue says, or does not say, of what our key may do.
+    KeyChecked {
+        /// Which venue.
+        venue: VenueId,
+        /// How it stands.
+        check: KeyCheck,
+        /// The words for the operator.
+        text: String,
+    },
     /// A venue cannot be used: keys, permissions, unlisted symbol, account mode.
     VenueFailed {
         /// Which venue.
@@ -493,6 +523,7 @@ impl Event {
             | Event::Alive { .. }
             | Event::Budget { .. }
             | Event::Clock { .. }
+            | Event::KeyChecked { .. }
             | Event::VenueFailed { .. }
             | Event::Garbled { .. }
             | Event::Control(_) => false,

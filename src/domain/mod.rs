@@ -8,6 +8,7 @@ mod event;
 mod ids;
 mod instrument;
 mod note;
+pub mod planted;
 mod quotes;
 mod reaction;
 mod time;
@@ -15,13 +16,14 @@ mod units;
 
 pub use action::{Action, Amend, NewOrder, OrderKind, Purpose};
 pub use event::{
-    AccountSnapshot, Balance, BookLoss, BookUpdate, BudgetUsage, Control, Event, Fill, Level,
-    LinkKind, Liquidity, Mark, OpenOrder, OrderEvent, OrderStatus, OrderUpdate, PositionReport,
-    RejectClass, SettingChange, Ticker, Trade,
+    AccountSnapshot, Balance, BookLoss, BookUpdate, BudgetUsage, Control, Event, Fill, KeyCheck,
+    Level, LinkKind, Liquidity, Mark, OpenOrder, OrderEvent, OrderStatus, OrderUpdate,
+    PositionReport, RejectClass, SettingChange, Ticker, Trade, TradesFrom,
 };
 pub use ids::{Asset, InstrumentId, OrderId, OrderIdSource, Prefix, VenueId};
 pub use instrument::{Instrument, InstrumentKind, ScaleError};
 pub use note::{CapitalStage, FairSource, HaltCause, Level as NoteLevel, Note, Reason, State};
+pub use planted::planted;
 pub use quotes::{Quote, QuoteSide, Quotes};
 pub use reaction::ReactionTimes;
 pub use time::{Span, Ts};

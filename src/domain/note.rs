@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Instrument, InstrumentId, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty,
+    Instrument, InstrumentId, KeyCheck, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty,
     RejectClass, SettingChange, Side, VenueId,
 };
 
@@ -100,6 +100,7 @@ impl HaltCause {
     #[must_use]
     pub fn is_latched(self) -> bool {
         match self {
+            HaltCause::Operator if super::planted("halt_not_latched") => false,
             HaltCause::LossLimit
             | HaltCause::RepeatedExecution
             | HaltCause::ReconcileBreak
@@ -139,6 +140,8 @@ pub enum Reason {
     NoReference,
     /// Reference prices disagree.
     ReferenceDisagrees,
+    /// The price has moved too far within a short time.
+    PriceMoved,
     /// The user stream is down or silent: fills could be missed.
     UserStreamDown,
     /// Inventory is at its limit on this side.
@@ -195,6 +198,7 @@ impl Reason {
             Reason::Volatile => "volatile",
             Reason::NoReference => "no_reference",
             Reason::ReferenceDisagrees => "reference_disagrees",
+            Reason::PriceMoved => "price_moved",
             Reason::UserStreamDown => "user_stream_down",
             Reason::InventoryLimit => "inventory_limit",
             Reason::ExposureLimit => "exposure_limit",
@@ -259,6 +263,25 @@ pub enum Note {
         /// `venue:SYMBOL`, under which it is remembered.
         name: String,
         /// The holding, base.
+        base: Money,
+    },
+    /// What is known of what our key at a venue may do.
+    KeyChecked {
+        /// Where.
+        venue: VenueId,
+        /// How it stands.
+        check: KeyCheck,
+        /// The words for the operator.
+        text: String,
+    },
+    /// While nobody looked, more or less came to be held than our trades explain: a transfer, a
+    /// conversion, or another target. It is valued at the mid and is no part of the result.
+    HoldingMoved {
+        /// Where.
+        instrument: InstrumentId,
+        /// `venue:SYMBOL`.
+        name: String,
+        /// By how much, base.
         base: Money,
     },
     /// A side began or ceased to quote, or the reason changed.

@@ -4,7 +4,7 @@ use super::Engine;
 use crate::domain::{
     Action, BookLoss, Event, Fill, HaltCause, Instrument, InstrumentId, InstrumentKind, LinkKind,
     Liquidity, Money, Note, OrderEvent, OrderId, OrderUpdate, Purpose, Reason, RejectClass, Side,
-    Span, Ts, VenueId,
+    Span, Ts, VenueId, planted,
 };
 use crate::orders::{Phase, Request, Step};
 
@@ -70,6 +70,11 @@ impl Engine {
             Event::Clock { venue, offset, .. } => {
                 self.venues[venue.index()].clock_offset = Some(*offset);
             }
+            Event::KeyChecked { venue, check, text } => {
+                self.venues[venue.index()].key_check = Some(*check);
+                let (venue, check, text) = (*venue, *check, text.clone());
+                out.push(Action::Note(Note::KeyChecked { venue, check, text }));
+            }
             Event::VenueFailed { venue, class, text } => {
                 self.on_venue_failed(*venue, *class, text, out);
             }
@@ -100,6 +105,7 @@ impl Engine {
             out.push(Action::Note(Note::Listed { instrument: Box::new(instrument.clone()) }));
         }
         desk.listed = Some(instrument.clone());
+        self.resume_desk(instrument.id);
         self.agenda.quote_now(instrument.id);
         self.join_group(instrument);
     }
@@ -170,6 +176,7 @@ impl Engine {
             desk.position.book_funding(amount);
             desk.attribution.funding(amount);
             self.agenda.set_profit(id, desk.profit_quote());
+            self.ledger_version += 1;
         }
     }
 
@@ -204,7 +211,15 @@ impl Engine {
     fn on_fill(&mut self, fill: &Fill, out: &mut Vec<Action>) {
         let now = self.now;
         let id = fill.instrument;
+        if planted("late_fill_dropped")
+            && fill.order.is_some_and(|order| {
+                self.orders.find(id, order).is_none_or(|order| !order.is_live())
+            })
+        {
+            return;
+        }
         let Some(fee_quote) = self.desks[id.index()].on_fill(fill, now) else { return };
+        self.ledger_version += 1;
         self.move_balances(fill);
         let mut purpose = None;
         if let Some(order_id) = fill.order

@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use super::cross_asset::Lean;
 use super::fair::FairNow;
+use super::ledger::DeskLedger;
 use super::params::{InstrumentParams, Params, Role};
 use crate::domain::{
     Fill, Instrument, InstrumentId, InstrumentKind, Liquidity, Mark, Money, Px, Qty, Reason, Side,
-    Span, Trade, Ts, VenueId,
+    Span, Trade, Ts, VenueId, planted,
 };
 use crate::inventory::{Attribution, Booked, Markouts, Position, Presence};
 use crate::market::{
@@ -15,6 +16,7 @@ use crate::market::{
     TradeFlowParams, Volatility, VolatilityParams,
 };
 use crate::quoting::{Explanation, Forecast, Memo, QuoteNumbers};
+use crate::risk::PriceMoves;
 
 /// Horizons at which fills are judged, besides that of the signals.
 const MARKOUT_HORIZONS: [Span; 5] =
@@ -39,6 +41,7 @@ pub(super) struct Desk {
     pub(super) fees: Option<(Money, Money)>,
     pub(super) book: Book,
     pub(super) pace: Pace,
+    pub(super) price_moves: PriceMoves,
     pub(super) volatility: Volatility,
     pub(super) slow_volatility: Option<SlowVolatility>,
     /// Around which price it is quoted, and who moves first.
@@ -64,8 +67,18 @@ pub(super) struct Desk {
     pub(super) attribution: Attribution,
     pub(super) markouts: Markouts,
     pub(super) presence: Presence,
-    /// The opening inventory waits for a mid to be valued at.
-    opening_due: bool,
+    /// Its part of an earlier session, until its scales are known.
+    pub(super) earlier: Option<DeskLedger>,
+    /// The target of the session that was resumed, until the first reading of the account.
+    pub(super) resumed_target: Option<Money>,
+    /// Every trade up to this id is booked.
+    pub(super) settled_trade: Option<u64>,
+    /// Newest trade known at the last complete reading.
+    pub(super) newest_at_reading: Option<u64>,
+    /// The venue has said what is held.
+    opened: bool,
+    /// What was held beside the ledger at the first reading; it waits for a mid to be valued at.
+    opening: Qty,
     /// The book has thinned out within what is known; a new snapshot was asked for then.
     pub(super) resync_at: Ts,
     pub(super) sides: [DeskSide; 2],
@@ -140,6 +153,7 @@ impl Desk {
             fees: None,
             book: Book::new(),
             pace: Pace::default(),
+            price_moves: PriceMoves::new(params.reference.move_window),
             volatility: Volatility::new(VolatilityParams {
                 half_life: params.market.volatility_half_life,
                 ..VolatilityParams::default()
@@ -166,7 +180,12 @@ impl Desk {
             attribution: Attribution::new(),
             markouts: Markouts::new(&[a, b, c, d, e, params.signals.measured.horizon]),
             presence: Presence::new(params.presence),
-            opening_due: false,
+            earlier: None,
+            resumed_target: None,
+            settled_trade: None,
+            newest_at_reading: None,
+            opened: false,
+            opening: Qty::ZERO,
             resync_at: Ts(0),
             sides: [side; 2],
             numbers: None,
@@ -202,22 +221,39 @@ impl Desk {
         }
     }
 
-    /// Takes the venue's first word on what is held: what is off target is the opening inventory,
-    /// bought at the mid.
-    pub(super) fn open_with(&mut self, held_base: Money, now: Ts) {
+    /// Takes the venue's first word on what is held: what the ledger does not explain is bought at
+    /// the mid. In a new session that is everything off target; in one that was resumed, what was
+    /// moved while nobody looked, which is returned, in lots.
+    pub(super) fn open_with(&mut self, held_base: Money, now: Ts) -> Qty {
+        let Some(instrument) = &self.listed else { return Qty::ZERO };
+        let target = *self.target_base.get_or_insert(held_base);
+        let moved = self.resumed_target.take().map(|target_then| {
+            let off_then = self.held_base - target_then;
+            instrument.lots_within(held_base - target - off_then)
+        });
         self.held_base = held_base;
-        self.target_base.get_or_insert(held_base);
-        self.opening_due = true;
+        self.opening = moved.unwrap_or_else(|| {
+            instrument.lots_within(self.off_target_base()) - self.position.qty()
+        });
+        self.opened = true;
         self.value_opening(now);
+        moved.unwrap_or_default()
+    }
+
+    /// The venue has said what is held.
+    pub(super) fn is_opened(&self) -> bool {
+        self.opened
     }
 
     fn value_opening(&mut self, now: Ts) {
+        if self.opening.is_zero() {
+            return;
+        }
         let (Some(instrument), Some(touch)) = (&self.listed, self.book.touch()) else { return };
-        let opening = instrument.lots_within(self.off_target_base()) - self.position.qty();
+        let opening = std::mem::take(&mut self.opening);
         let half_ticks = touch.mid_half_ticks();
         self.position.adjust(opening, half_ticks, instrument);
         self.attribution.adjust(now, opening, half_ticks);
-        self.opening_due = false;
     }
 
     /// Counts a fill of ours, once; `None` when it had been counted before.
@@ -226,7 +262,8 @@ impl Desk {
         let Booked::New { fee_quote, fee_elsewhere } = self.position.book(fill, instrument) else {
             return None;
         };
-        let base_fee = if fill.fee_asset == instrument.base { fill.fee } else { Money::ZERO };
+        let in_base = fill.fee_asset == instrument.base && !planted("base_fee_forgotten");
+        let base_fee = if in_base { fill.fee } else { Money::ZERO };
         self.held_base += instrument.quantity(fill.qty.signed(fill.side)) - base_fee;
         self.filled_at = now;
         if let Some(touch) = self.book.touch() {
@@ -256,14 +293,13 @@ impl Desk {
     /// Brings the estimators and the mark up to date with the book.
     pub(super) fn observe_book(&mut self, now: Ts) {
         let Some(touch) = self.book.touch().filter(|touch| !touch.is_crossed()) else { return };
+        self.price_moves.observe(now, touch.mid_ticks());
         self.volatility.observe(now, touch.mid_ticks());
         if let Some(slow) = &mut self.slow_volatility {
             slow.observe(now, touch.mid_ticks(), self.volatility.bps_sqrt_s());
         }
         self.intensity.observe_mid(now, touch.mid_ticks());
-        if self.opening_due {
-            self.value_opening(now);
-        }
+        self.value_opening(now);
         if self.attribution.mark_half_ticks() != Some(touch.mid_half_ticks()) {
             self.attribution.mark(now, touch.mid_half_ticks());
         }

@@ -10,7 +10,9 @@
 
 use super::params::Mission;
 use super::{Ending, Engine, Stopping};
-use crate::domain::{Action, Control, HaltCause, Money, Note, RejectClass, State, VenueId};
+use crate::domain::{
+    Action, Control, HaltCause, Money, Note, RejectClass, State, VenueId, planted,
+};
 
 /// A halt, and how far its clean-up has come.
 #[derive(Clone, Debug)]
@@ -24,7 +26,8 @@ pub(super) struct Halt {
 impl State {
     /// Only orders that bring exposure towards zero may leave.
     pub(super) fn is_reducing_only(self) -> bool {
-        !matches!(self, State::Quoting | State::Warming)
+        let ignored = planted("reducing_ignored") && self == State::Reducing;
+        !ignored && !matches!(self, State::Quoting | State::Warming)
     }
 }
 
@@ -144,7 +147,7 @@ impl Engine {
             self.finish(Ending::MaybeLeft { text }, out);
             return;
         }
-        if self.orders.all().next().is_some() {
+        if self.orders.all().next().is_some() && !planted("flat_claimed") {
             return;
         }
         if self.params.shutdown.flatten && self.flatten(out) {
@@ -164,7 +167,7 @@ impl Engine {
             .filter(|desk| self.params.shutdown.flatten && !desk.is_flat())
             .map(|desk| format!("{} {}", desk.off_target_base(), desk.params.symbol))
             .collect();
-        match (&self.halt, left.is_empty()) {
+        match (&self.halt, left.is_empty() || planted("flat_claimed")) {
             (_, false) => Ending::MaybeLeft { text: format!("positions: {}", left.join(", ")) },
             (Some(halt), true) => Ending::SafetyHaltFlat { text: halt.text.clone() },
             (None, true) => Ending::FlatAndClean,
@@ -207,8 +210,9 @@ impl Engine {
         }
         let (now, since) = (self.now, self.quiet_since);
         let mut clear = true;
+        let believed = planted("stop_unverified") && self.state == State::Stopping;
         for venue in &mut self.venues {
-            if !venue.is_read_since(since) || venue.differs > 0 {
+            if !believed && !venue.is_read_since(since) || venue.differs > 0 {
                 clear = false;
                 if venue.asked_at.is_none() {
                     venue.ask_at = venue.ask_at.min(now);
@@ -232,12 +236,7 @@ impl Engine {
         match control {
             Control::Pause => self.set_paused(true, out),
             Control::Resume => self.resume(out),
-            Control::Kill { flatten } => {
-                self.halt(HaltCause::Operator, "killed by the operator", out);
-                if let Some(halt) = &mut self.halt {
-                    halt.flatten |= flatten;
-                }
-            }
+            Control::Kill { flatten } => self.kill(*flatten, out),
             Control::Stop => self.stop(out),
             Control::Explain => self.ask_why(),
             Control::Reload { changes, tunables } => self.reload(changes, tunables, out),
@@ -245,9 +244,24 @@ impl Engine {
         }
     }
 
+    fn kill(&mut self, flatten: bool, out: &mut Vec<Action>) {
+        let (cause, text) = (HaltCause::Operator, "killed by the operator");
+        match &mut self.halt {
+            // A kill outlives a restart, also where something has halted before that does not.
+            Some(halt) if self.state == State::Halted && !halt.cause.is_latched() => {
+                (halt.cause, halt.text) = (cause, text.to_owned());
+                out.push(Action::Note(Note::Halted { cause, text: text.to_owned() }));
+            }
+            _ => self.halt(cause, text, out),
+        }
+        if let Some(halt) = &mut self.halt {
+            halt.flatten |= flatten;
+        }
+    }
+
     fn set_paused(&mut self, paused: bool, out: &mut Vec<Action>) {
         if self.paused != paused {
-            self.paused = paused;
+            self.paused = paused && !planted("pause_ignored");
             self.agenda.quote_all_now();
             out.push(Action::Note(Note::Paused { paused }));
         }
@@ -256,6 +270,10 @@ impl Engine {
     fn resume(&mut self, out: &mut Vec<Action>) {
         self.set_paused(false, out);
         self.imbalance = None;
+        if self.params.latch.take().is_some() {
+            // The halt of an earlier run, which would hold once the accounts have been read.
+            out.push(Action::Note(Note::Latch { set: false, text: "resumed".to_owned() }));
+        }
         if self.state == State::Halted {
             self.halt = None;
             self.breaker.reset();
@@ -312,5 +330,6 @@ impl Engine {
 
     fn rebase_profit(&mut self) {
         self.profit_base += self.profit_quote();
+        self.ledger_version += 1;
     }
 }

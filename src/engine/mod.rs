@@ -17,9 +17,12 @@ mod fair;
 mod flatten;
 mod hedge_view;
 mod hedging;
+mod ladder;
+mod ledger;
 mod lifecycle;
 mod outlets;
 mod params;
+mod probe;
 mod quote;
 mod reload;
 mod send;
@@ -38,6 +41,8 @@ pub use desk::Tally;
 pub use explain::{ExplainedSide, ExplanationView, Explanations};
 pub use fair::FairView;
 pub use hedge_view::{BandView, HedgeRecordView, HedgeView, OutletView};
+pub use ladder::{Ladder, OwnOrder};
+pub use ledger::{DeskLedger, Ledger};
 pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
     ReferenceParams, RiskParams, Role, ShutdownParams, SignalUse, VenueParams,
@@ -153,6 +158,10 @@ pub struct Engine {
     explanations: Option<Arc<Explanations>>,
     /// The result up to the last resume, which the loss limit no longer counts.
     profit_base: Money,
+    /// When the session began, which may have been an earlier run.
+    session_since: Option<Ts>,
+    /// Counts the changes of what must outlive the process.
+    ledger_version: u64,
     /// When orders last left or ended: a venue read since then has the whole truth.
     quiet_since: Ts,
     orders_due: Ts,
@@ -216,6 +225,8 @@ impl Engine {
             explaining: false,
             explanations: None,
             profit_base: Money::ZERO,
+            session_since: None,
+            ledger_version: 0,
             quiet_since: Ts(0),
             orders_due: Ts::FAR,
             checked_at: Ts(0),
@@ -229,15 +240,16 @@ impl Engine {
     pub fn step(&mut self, now: Ts, inbox: &[Event], out: &mut Vec<Action>) {
         debug_assert!(now >= self.now, "time never goes back");
         self.now = self.now.max(now);
+        self.session_since.get_or_insert(self.now);
         if self.state == State::Stopped {
             return;
         }
         // What became of our orders first: a fill is then valued at the mid that it met, not at the
         // one that the same trade left behind.
-        let (market, ours): (Vec<&Event>, Vec<&Event>) =
-            inbox.iter().partition(|event| event.is_market_data());
-        for event in ours.into_iter().chain(market) {
-            self.apply(event, out);
+        for market in [false, true] {
+            for event in inbox.iter().filter(|event| event.is_market_data() == market) {
+                self.apply(event, out);
+            }
         }
         self.check_identity(out);
         self.reckon_capital(out);

@@ -106,6 +106,10 @@ pub struct ReferenceParams {
     pub max_disagreement_bps: f64,
     /// Oldest usable reference.
     pub max_age: Span,
+    /// Largest move of the mid within `move_window`, from lowest to highest, basis points.
+    pub max_move_bps: f64,
+    /// How far back a move counts.
+    pub move_window: Span,
 }
 
 /// Around which price quotes stand.

@@ -25,10 +25,30 @@ struct Start<'a> {
     /// The own book's fair price, quote per base.
     own_price: f64,
     source: FairSource,
+    /// The price of that source, quote per base, before alpha.
+    source_price: f64,
+    /// How far the own book's price is expected to move, bps.
+    alpha_bps: f64,
     /// Fair price against the mid, bps.
     lean_bps: f64,
     /// What other assets' holdings do to the quotes, if it was reckoned anew.
     lean: Option<Lean>,
+}
+
+impl Start<'_> {
+    /// What the fair price is made of.
+    fn fair_parts(&self) -> [quoting::Step; 3] {
+        let around = match self.source {
+            FairSource::Own => "quoted around: its own book's",
+            FairSource::Fused => "quoted around: all venues fused",
+            FairSource::Leader => "quoted around: the leader's, less its basis",
+        };
+        [
+            quoting::Step::input("own book's fair price", self.own_price, "quote/base"),
+            quoting::Step::input(around, self.source_price, "quote/base"),
+            quoting::Step::input("alpha on top of it", self.alpha_bps, "bps"),
+        ]
+    }
 }
 
 impl Engine {
@@ -131,7 +151,11 @@ impl Engine {
         }
         let Some(reference) = self.reference_price(id) else { return Some(Reason::NoReference) };
         let apart = (mid * instrument.tick_f64() / reference - 1.0).abs() * 1e4;
-        (apart > self.params.reference.max_disagreement_bps).then_some(Reason::ReferenceDisagrees)
+        if apart > self.params.reference.max_disagreement_bps {
+            return Some(Reason::ReferenceDisagrees);
+        }
+        let moved = desk.price_moves.range_bps(self.now);
+        (moved > self.params.reference.max_move_bps).then_some(Reason::PriceMoved)
     }
 
     /// Whether a book is too old to quote on: its connection shows no sign of life, or it does and
@@ -199,22 +223,26 @@ impl Engine {
         inputs.cross_asset_skew_bps =
             self.cross_asset_skew_bps(lean.as_ref().unwrap_or(&desk.lean), &inputs);
         let lean_bps = (fair_price / (touch.mid_ticks() * instrument.tick_f64()) - 1.0) * 1e4;
-        Ok(Start { inputs, own_price, source: fair.source, lean_bps, lean })
+        let (source, source_price) = (fair.source, fair.price);
+        Ok(Start { inputs, own_price, source, source_price, alpha_bps, lean_bps, lean })
     }
 
     /// The model's quotes, with the pauses of each side.
     fn wanted(&mut self, id: InstrumentId, out: &mut Vec<Action>) -> Quotes {
         let now = self.now;
         let mut memo = std::mem::take(&mut self.desks[id.index()].memo);
-        let Start { inputs, own_price, source, lean_bps, lean } = match self.start(id) {
+        let start = match self.start(id) {
             Ok(start) => start,
             Err(reason) => {
                 self.desks[id.index()].memo = memo;
                 return Quotes::none(id, reason);
             }
         };
+        let fair_parts = start.fair_parts();
+        let Start { inputs, own_price, source, lean_bps, lean, .. } = start;
         let (decision, explanation) = if self.explaining {
-            let (decision, why) = quoting::explain(&self.params.quoting, &inputs, &mut memo);
+            let (decision, mut why) = quoting::explain(&self.params.quoting, &inputs, &mut memo);
+            why.steps.splice(0..0, fair_parts);
             (decision, Some(why))
         } else {
             (quoting::quote_with(&self.params.quoting, &inputs, &mut memo), None)

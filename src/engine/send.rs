@@ -4,7 +4,7 @@ use super::Engine;
 use super::desk::Desk;
 use crate::domain::{
     Action, Amend, InstrumentId, InstrumentKind, Money, NewOrder, Note, OrderId, OrderKind,
-    Purpose, Px, Qty, Reason, Side, Ts,
+    Purpose, Px, Qty, Reason, Side, Ts, planted,
 };
 use crate::orders::{Order, Phase, Request};
 use crate::risk::{self, Approved, Lane, Standing};
@@ -127,6 +127,9 @@ impl Engine {
     /// What hedging and flattening orders of that side but one could still trade of the desk's base
     /// asset, in base.
     fn hedge_orders(&self, desk: &Desk, side: Side, but: Option<OrderId>) -> Money {
+        if planted("hedges_not_counted") {
+            return Money::ZERO;
+        }
         let members = self.groups[desk.group].members.iter().map(|id| &self.desks[id.index()]);
         members
             .filter_map(|member| member.listed.as_ref())
@@ -189,7 +192,10 @@ impl Engine {
         let venue = desk.venue;
         let Some(order) = self.orders.find(instrument, id).cloned() else { return };
         let grows = qty > order.qty || px != order.px;
-        if grows && !self.may_become(&order.new, px, qty - order.traded) {
+        if grows
+            && !planted("amends_ungated")
+            && !self.may_become(&order.new, px, qty - order.traded)
+        {
             self.cancel(instrument, id, out);
             return;
         }
@@ -226,7 +232,8 @@ impl Engine {
 
     /// Cancels every live order, orders of unknown fate included.
     pub(super) fn cancel_all(&mut self, out: &mut Vec<Action>) {
-        for index in 0..self.desks.len() {
+        let known = if planted("cancel_all_forgets") { 0 } else { self.desks.len() };
+        for index in 0..known {
             let instrument = self.desks[index].id;
             let ids: Vec<OrderId> = self
                 .orders

@@ -53,7 +53,12 @@ fn params() -> Params {
             warm_up: Span::ZERO,
             use_own_order_filter: true,
         },
-        reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_s(3) },
+        reference: ReferenceParams {
+            max_disagreement_bps: 50.0,
+            max_age: Span::from_s(3),
+            max_move_bps: 300.0,
+            move_window: Span::from_s(10),
+        },
         hedge: None,
         risk: RiskParams {
             loss_limit_quote_session: Money::ONE_HUNDRED,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::params::VenueParams;
-use crate::domain::{Asset, LinkKind, Money, Span, Ts, VenueId};
+use crate::domain::{Asset, KeyCheck, LinkKind, Money, Span, Ts, VenueId};
 use crate::risk::Budget;
 
 /// One connection.
@@ -25,6 +25,8 @@ pub(super) struct Venue {
     pub(super) user: LinkState,
     pub(super) budget: Budget,
     pub(super) clock_offset: Option<Span>,
+    /// What is known of what our key may do.
+    pub(super) key_check: Option<KeyCheck>,
     /// The venue cannot be used, and why.
     pub(super) failed: Option<String>,
     /// Free and locked, by asset.
@@ -57,6 +59,7 @@ impl Venue {
             user: LinkState::default(),
             budget: Budget::new(params.max_orders_per_s, params.message_reserve_cancel_pct),
             clock_offset: None,
+            key_check: None,
             failed: None,
             balances: BTreeMap::new(),
             asked_at: None,

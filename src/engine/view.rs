@@ -11,8 +11,8 @@ use super::fair::FairView;
 use super::hedge_view::{HedgeRecordView, HedgeView};
 use super::{Counts, Ending, Engine, Explanations, Tally};
 use crate::domain::{
-    BudgetUsage, HaltCause, Instrument, InstrumentId, InstrumentKind, Money, Purpose, Reason, Side,
-    State, Ts,
+    BudgetUsage, HaltCause, Instrument, InstrumentId, InstrumentKind, KeyCheck, Money, Purpose,
+    Reason, Side, State, Ts,
 };
 use crate::inventory::hedge::HedgeTotals;
 use crate::inventory::{Markout, Parts, PresenceView, Realised, carry};
@@ -73,6 +73,8 @@ pub struct VenueView {
     pub clock_offset_ms: Option<i64>,
     /// Limits used, by the venue's word.
     pub usage: BudgetUsage,
+    /// What is known of what our key may do; `None` until the venue has said.
+    pub key_check: Option<KeyCheck>,
     /// Why it cannot be used, when it cannot.
     pub failed: Option<String>,
     /// Open orders there that are not ours.
@@ -128,6 +130,8 @@ pub struct InstrumentView {
     pub held_base: Money,
     /// The holding that counts as flat, base; `None` until the first reading of the account.
     pub target_base: Option<Money>,
+    /// Most that it may hold off target either way, base.
+    pub inventory_limit_base: Money,
     /// Session result here, quote.
     pub profit_quote: Money,
     /// What of it no price can change any more, quote.
@@ -152,6 +156,8 @@ pub struct InstrumentView {
     pub realised_spread: Vec<Realised>,
     /// How much of the time a market was made; only where it is quoted.
     pub presence: Option<PresenceView>,
+    /// Highest mid of the window of the collar over time above the lowest, basis points.
+    pub price_range_bps: f64,
     /// Volatility to reckon with, basis points per √s.
     pub volatility_bps_sqrt_s: Option<f64>,
     /// The volatility has been measured, not assumed.
@@ -345,22 +351,24 @@ impl Engine {
         }
     }
 
+    fn side_view(&self, desk: &Desk, side: Side, now: Ts) -> SideView {
+        let mut state = desk.sides[side.index()];
+        state.count_to(now);
+        let total = now.since(self.began_at).seconds();
+        let up = state.quoting_for.seconds();
+        let best = desk.listed.as_ref().zip(desk.book.best(side));
+        SideView {
+            reason: state.reason,
+            best: best.map(|(instrument, level)| LevelView {
+                price: instrument.price(level.px),
+                quantity: instrument.quantity(level.qty),
+            }),
+            uptime: if total > 0.0 { (up / total).min(1.0) } else { 0.0 },
+        }
+    }
+
     fn instrument_view(&self, desk: &Desk, now: Ts) -> InstrumentView {
         let listed = desk.listed.as_ref();
-        let side = |side: Side| {
-            let mut state = desk.sides[side.index()];
-            state.count_to(now);
-            let total = now.since(self.began_at).seconds();
-            let up = state.quoting_for.seconds();
-            SideView {
-                reason: state.reason,
-                best: listed.zip(desk.book.best(side)).map(|(instrument, level)| LevelView {
-                    price: instrument.price(level.px),
-                    quantity: instrument.quantity(level.qty),
-                }),
-                uptime: if total > 0.0 { (up / total).min(1.0) } else { 0.0 },
-            }
-        };
         let intensity = desk.intensity.estimate();
         let (_, average) = desk.attribution.average_inventory_lots(now);
         InstrumentView {
@@ -371,20 +379,16 @@ impl Engine {
             lot_size: listed.map(|listed| listed.lot_size),
             min_notional_quote: listed.map(|listed| listed.min_notional),
             book_synced: desk.book.is_synced(),
-            bid: side(Side::Buy),
-            ask: side(Side::Sell),
+            bid: self.side_view(desk, Side::Buy, now),
+            ask: self.side_view(desk, Side::Sell, now),
             held_base: desk.held_base,
             target_base: desk.target_base,
+            inventory_limit_base: desk.params.limits.inventory_limit_base,
             profit_quote: desk.profit_quote(),
             realised_quote: desk.position.realised(),
             unrealised_quote: desk.profit_quote() - desk.position.realised(),
             entry_price: listed.and_then(|listed| desk.position.entry_price(listed)),
-            other_fees: desk
-                .position
-                .other_fees()
-                .iter()
-                .map(|(asset, amount)| (asset.to_string(), *amount))
-                .collect(),
+            other_fees: other_fees(desk),
             parts: listed.map(|instrument| desk.attribution.parts(instrument)),
             max_inventory_base: listed.map_or(Money::ZERO, |instrument| {
                 instrument.quantity(desk.attribution.max_inventory())
@@ -397,6 +401,7 @@ impl Engine {
                 let volume = desk.tally.maker_volume_quote.to_f64().unwrap_or(0.0);
                 desk.presence.view(now, volume)
             }),
+            price_range_bps: desk.price_moves.range_bps(now),
             volatility_bps_sqrt_s: self.volatility_of(desk),
             volatility_measured: desk.volatility.is_warm(),
             intensity_a_per_s: intensity.a_per_s,
@@ -517,6 +522,11 @@ impl Engine {
     }
 }
 
+fn other_fees(desk: &Desk) -> Vec<(String, Money)> {
+    let paid = desk.position.other_fees().iter();
+    paid.map(|(asset, amount)| (asset.to_string(), *amount)).collect()
+}
+
 fn venue_view(venue: &super::venue::Venue, now: Ts) -> VenueView {
     VenueView {
         name: venue.name.clone(),
@@ -526,6 +536,7 @@ fn venue_view(venue: &super::venue::Venue, now: Ts) -> VenueView {
         user_age_ms: now.since(venue.user.alive_at).ms(),
         clock_offset_ms: venue.clock_offset.map(crate::domain::Span::ms),
         usage: venue.budget.usage(),
+        key_check: venue.key_check,
         failed: venue.failed.clone(),
         foreign_orders: venue.foreign_orders,
         own_orders: venue.own_orders,

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Payoff, Position};
 use crate::domain::{Fill, Instrument, Liquidity, Money, Qty, Ts};
@@ -55,7 +55,7 @@ impl fmt::Display for Imbalance {
 impl std::error::Error for Imbalance {}
 
 /// The running attribution of one instrument. At equal times: mark, then fill, then funding.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attribution {
     payoff: Payoff,
     qty: Qty,
@@ -69,7 +69,7 @@ pub struct Attribution {
 }
 
 /// How much was held for how long.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Held {
     since: Option<Ts>,
     at: Ts,

@@ -6,13 +6,15 @@
 //! (quant.md §6), is no decimal: it is rounded once, here, to 10^-18 of the base asset, and all
 //! that is done with it afterwards is exact.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Instrument, Money, Px, Qty};
 
 /// Decimal places to which the worth of one inverse lot is rounded, in the base asset.
 const INVERSE_PLACES: u32 = 18;
 
 /// How a price becomes profit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payoff {
     /// Quantity in base, profit in quote: worth quantity · price.
     #[default]

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::Payoff;
-use crate::domain::{Asset, Fill, Instrument, Money, Qty, Side};
+use crate::domain::{Asset, Fill, Instrument, Money, Qty, Side, planted};
 
 /// How many trade ids are remembered to tell repeats. A repeat that comes after this many newer
 /// trades of the same instrument would count again: ask a venue for fewer past trades than this.
@@ -29,7 +31,7 @@ pub enum Booked {
 ///
 /// Profit is cash + position · worth at the mark ([`Payoff`]), exactly. Prices are in half-ticks. A fee in the base asset (spot) counts as paid in
 /// quote at the fill price; [`Position::base_fees`] tells how much less base the wallet holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     payoff: Payoff,
     qty: Qty,
@@ -39,7 +41,9 @@ pub struct Position {
     funding: Money,
     base_fees: Money,
     other_fees: Vec<(Asset, Money)>,
+    #[serde(skip)]
     seen: BTreeSet<(u64, Side)>,
+    #[serde(skip)]
     order_seen: VecDeque<(u64, Side)>,
 }
 
@@ -82,15 +86,11 @@ impl Position {
     /// Book a fill once, however often it arrives.
     pub fn book(&mut self, fill: &Fill, instrument: &Instrument) -> Booked {
         // A self-trade is one trade id with both sides ours.
-        let key = (fill.trade_id, fill.side);
-        if !self.seen.insert(key) {
+        let by_order = planted("one_fill_an_order");
+        let id = if by_order { fill.venue_order_id } else { fill.trade_id };
+        let key = (id, fill.side);
+        if !self.is_new(key) && !planted("fill_counted_twice") {
             return Booked::Repeat;
-        }
-        self.order_seen.push_back(key);
-        if self.order_seen.len() > RECENT_TRADES
-            && let Some(oldest) = self.order_seen.pop_front()
-        {
-            self.seen.remove(&oldest);
         }
 
         self.trade(fill.qty.signed(fill.side), 2 * fill.px.0, instrument);
@@ -110,6 +110,39 @@ impl Position {
         self.fees += fee_quote;
         self.cash -= fee_quote;
         Booked::New { fee_quote, fee_elsewhere: false }
+    }
+
+    /// Count these trades as booked: a ledger that was read back knows them no more.
+    pub fn remember(&mut self, trades: &[(u64, Side)]) {
+        for &key in trades {
+            self.is_new(key);
+        }
+    }
+
+    /// The newest trade booked.
+    #[must_use]
+    pub fn newest_trade(&self) -> Option<u64> {
+        self.seen.last().map(|(id, _)| *id)
+    }
+
+    /// Trades booked, of those remembered, above an id.
+    #[must_use]
+    pub fn trades_after(&self, id: Option<u64>) -> Vec<(u64, Side)> {
+        let from = id.map_or(0, |id| id.saturating_add(1));
+        self.seen.range((from, Side::Buy)..).copied().collect()
+    }
+
+    fn is_new(&mut self, key: (u64, Side)) -> bool {
+        let new = self.seen.insert(key);
+        if new {
+            self.order_seen.push_back(key);
+        }
+        if self.order_seen.len() > RECENT_TRADES
+            && let Some(oldest) = self.order_seen.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+        new
     }
 
     /// Book funding received in quote currency, below zero when paid.

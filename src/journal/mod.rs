@@ -7,8 +7,19 @@
 //! been handed to the socket, so as not to stand in their way. The writer writes at once and
 //! forces to disk at most 50 ms after a record that sent something. A kill of the process can lose
 //! the records of its last milliseconds, a loss of power those of the last 50 ms. Nothing that
-//! safety rests on is among them: order ids are unique by the epoch, which is on disk before any
-//! order, and what is open or held is asked of the venue at every start.
+//! safety rests on is among them:
+//!
+//! - *Every client id is known before its request leaves*, without a write of its own. An id is
+//!   prefix, epoch and counter; the epoch is forced to disk before the first order of a run, and
+//!   with it every id that the run can ever send. An order at the venue whose id decodes is ours,
+//!   whoever died when; one list of open orders finds all of them, so what a log of single ids
+//!   would add is which of them never arrived, and those need nothing.
+//! - What was filled is in the venue's list of trades, read from the last settled trade on
+//!   ([`crate::engine::Ledger`], kept in the state directory); what is open or held is asked at
+//!   every start, before anything is quoted.
+//!
+//! **When it fails** (disk full, directory gone) the core is told [`Trouble`] as a fault: no new
+//! risk, everything cancelled, the daemon stays up. A resume without room is a fault again.
 
 mod reader;
 mod record;

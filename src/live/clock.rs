@@ -26,7 +26,9 @@ pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-fn wall() -> Ts {
+/// The wall clock, for what people read.
+#[must_use]
+pub fn wall() -> Ts {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
     Ts(i64::try_from(nanos).unwrap_or(i64::MAX))
 }

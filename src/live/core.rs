@@ -33,7 +33,7 @@ use super::{Handle, Reload};
 use crate::domain::{Action, Control, Event, InstrumentId, LinkKind, NoteLevel, Ts, VenueId};
 use crate::engine::{Ending, Engine};
 use crate::journal::Record;
-use crate::venues::{Frame, NoReply, Outbox, Protocol, Urgency};
+use crate::venues::{Frame, NoReply, Outbox, Protocol, Urgency, wire_order};
 
 /// Frames taken from one websocket in one batch at most; the rest comes with the next.
 const FRAMES: usize = 4096;
@@ -105,11 +105,15 @@ pub(super) struct Driver {
     inbox: Vec<Event>,
     /// What the running step was given; what is found here after a panic is what caused it.
     stepping: Vec<Event>,
+    /// Room for what a step decides.
+    actions: Vec<Action>,
     stepped_at: Ts,
     frames: Vec<(usize, Frame)>,
     out: Outbox,
     records: Vec<Record>,
     seq: u64,
+    /// The version of the ledger on disk.
+    kept: u64,
     spun: bool,
     order_sent: bool,
     http_sent: bool,
@@ -152,11 +156,13 @@ impl Driver {
             last_poll: now,
             inbox: Vec::new(),
             stepping: Vec::new(),
+            actions: Vec::new(),
             stepped_at: Ts::default(),
             frames: Vec::new(),
             out: Outbox::default(),
             records: Vec::new(),
             seq: 0,
+            kept: 0,
             spun: false,
             order_sent: false,
             http_sent: false,
@@ -248,7 +254,7 @@ impl Driver {
             match &heard {
                 Heard::Open => metrics.opened(),
                 Heard::Closed(_) => metrics.closed(),
-                Heard::Text(_) | Heard::Alive => {}
+                Heard::Text(_) | Heard::Alive | Heard::Renewed | Heard::NotRenewed(_) => {}
             }
             let now = batch.now;
             batch.heard = true;
@@ -257,6 +263,8 @@ impl Driver {
                 Heard::Open => protocol.on_open(kind, now, out),
                 Heard::Text(text) => protocol.on_text(kind, now, text.as_str(), out),
                 Heard::Alive => protocol.on_alive(kind, now, out),
+                Heard::Renewed => protocol.on_renewed(kind, now, out),
+                Heard::NotRenewed(why) => protocol.on_not_renewed(kind, now, &why, out),
                 Heard::Closed(why) => protocol.on_closed(kind, now, &why, out),
             });
         }
@@ -393,39 +401,58 @@ impl Driver {
     }
 
     async fn step(&mut self, now: Ts) {
-        self.stepping = mem::take(&mut self.inbox);
+        mem::swap(&mut self.stepping, &mut self.inbox);
         self.stepped_at = now;
-        let mut actions = Vec::new();
+        let mut actions = mem::take(&mut self.actions);
         self.engine.step(now, &self.stepping, &mut actions);
-        let (cancels, rest): (Vec<_>, Vec<_>) =
-            actions.iter().partition(|action| matches!(action, Action::Cancel { .. }));
-        for action in cancels.into_iter().chain(rest) {
-            let venue = match action {
-                Action::Place(order) => self.venue_of(order.instrument),
-                Action::Amend(amend) => self.venue_of(amend.instrument),
-                Action::Cancel { instrument, .. }
-                | Action::Query { instrument, .. }
-                | Action::Resync { instrument } => self.venue_of(*instrument),
-                Action::Reconcile { venue } => Some(venue.index()),
-                Action::Note(_) => continue,
-            };
-            match venue {
-                Some(venue) if venue < self.venues.len() => {
-                    self.with_protocol(venue, |protocol, out| protocol.encode(now, action, out));
-                    self.dispatch(now).await;
-                }
-                _ => self.fault(format!("an action has no venue: {action:?}")),
-            }
-        }
+        let mut wire: Vec<&Action> =
+            actions.iter().filter(|action| !matches!(action, Action::Note(_))).collect();
+        wire.sort_by_key(|action| wire_order(action));
+        self.send_all(now, &wire).await;
         self.reactions.on_step(self.heard_at, clock::instant(), &actions);
         self.seq += 1;
         self.parts.metrics.steps.inc();
-        let inbox = mem::take(&mut self.stepping);
-        self.records.push(Record { seq: self.seq, now, inbox, actions });
+        // Copied out after the wire was served; the rooms are kept for the next step.
+        let mut inbox = Vec::with_capacity(self.stepping.len());
+        inbox.append(&mut self.stepping);
+        let mut told = Vec::with_capacity(actions.len());
+        told.append(&mut actions);
+        self.actions = actions;
+        self.records.push(Record { seq: self.seq, now, inbox, actions: told });
     }
 
-    fn venue_of(&self, instrument: InstrumentId) -> Option<usize> {
-        self.parts.instrument_venues.get(instrument.index()).map(|venue| venue.index())
+    /// Actions of one venue may share a request; each request is written before the next is made.
+    async fn send_all(&mut self, now: Ts, actions: &[&Action]) {
+        let mut rest = actions;
+        while let Some(first) = rest.first() {
+            let venue = self.venue_of(first);
+            let same = rest.iter().take_while(|action| self.venue_of(action) == venue).count();
+            let Some(venue) = venue else {
+                self.fault(format!("an action has no venue: {first:?}"));
+                rest = &rest[1..];
+                continue;
+            };
+            let mut taken = 0;
+            self.with_protocol(venue, |protocol, out| {
+                taken = protocol.encode_many(now, &rest[..same], out);
+            });
+            self.dispatch(now).await;
+            rest = &rest[taken.max(1)..];
+        }
+    }
+
+    fn venue_of(&self, action: &Action) -> Option<usize> {
+        let of = |instrument: InstrumentId| self.parts.instrument_venues.get(instrument.index());
+        let venue = match action {
+            Action::Place(order) => of(order.instrument).copied(),
+            Action::Amend(amend) => of(amend.instrument).copied(),
+            Action::Cancel { instrument, .. }
+            | Action::Query { instrument, .. }
+            | Action::Resync { instrument } => of(*instrument).copied(),
+            Action::Reconcile { venue } => Some(*venue),
+            Action::Note(_) => None,
+        };
+        venue.map(VenueId::index).filter(|&venue| venue < self.venues.len())
     }
 
     /// Something of ours failed that new risk must not rest on.
@@ -442,7 +469,7 @@ impl Driver {
             Frame::Http(request) => request.urgency,
             Frame::Connect { .. } | Frame::Close { .. } | Frame::Text { .. } => Urgency::Order,
         });
-        for (venue, frame) in frames {
+        for (venue, frame) in frames.drain(..) {
             match frame {
                 Frame::Http(request) => {
                     let trades = request.urgency != Urgency::Background;
@@ -458,8 +485,10 @@ impl Driver {
                 }
                 Frame::Connect { link, url, after } => {
                     let (_, socket, metrics) = self.link(venue, link);
+                    if !socket.is_open() {
+                        metrics.left();
+                    }
                     socket.connect(url, after.to_std());
-                    metrics.left();
                 }
                 Frame::Close { link } => {
                     let (_, socket, metrics) = self.link(venue, link);
@@ -474,6 +503,8 @@ impl Driver {
                 }
             }
         }
+        frames.append(&mut self.frames);
+        self.frames = frames;
     }
 
     fn link(&mut self, venue: usize, kind: LinkKind) -> &mut (LinkKind, Link, LinkMetrics) {
@@ -507,6 +538,11 @@ impl Driver {
             self.records.push(Record { seq, now, inbox, actions: Vec::new() });
         }
         self.tell_observers();
+        if self.engine.is_session_over() {
+            self.parts.observers.keep_ledger(None);
+        } else if let Some(ledger) = self.engine.ledger() {
+            self.parts.observers.keep_ledger(Some(ledger));
+        }
         self.parts.observers.finish(patience);
     }
 }

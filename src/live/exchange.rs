@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 pub use recording::{Recording, RecordingError, identify, read_lines};
 
-use crate::sim::faces::{LocalParams, faults::FaultRule};
+use crate::sim::faces::{KeyRights, LocalParams, faults::FaultRule};
 
 /// How the local exchange is served.
 #[derive(Debug)]
@@ -98,6 +98,12 @@ impl ExchangeHandle {
     #[must_use]
     pub fn usdm_ws(&self) -> String {
         format!("ws://{}", self.usdm)
+    }
+
+    /// What `apiRestrictions` says of an account's keys from now on; without a word of this it is
+    /// served as the parameters say.
+    pub fn permit(&self, account: u32, rights: &KeyRights) {
+        self.shared.with(|local, _, _| local.permit(account, rights));
     }
 
     /// Adds a fault, counted from now.

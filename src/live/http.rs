@@ -6,7 +6,7 @@
 //! ([`NoReply::NotSent`]), because an order that waits is an order on an old price; cancels and
 //! background requests wait in a bounded queue.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
@@ -79,6 +79,7 @@ struct Waiting {
 /// All requests of a process.
 pub(super) struct Http {
     client: reqwest::Client,
+    endpoints: Endpoints,
     limits: Limits,
     flights: FuturesUnordered<Flight>,
     in_flight: [usize; 3],
@@ -110,6 +111,7 @@ impl Http {
             .map_err(|e| format!("the HTTP client cannot be made: {}", words(e)))?;
         Ok(Http {
             client,
+            endpoints: Endpoints::default(),
             limits,
             flights: FuturesUnordered::new(),
             in_flight: [0; 3],
@@ -141,7 +143,7 @@ impl Http {
         let tag = request.tag;
         let urgency = request.urgency;
         let limit = self.limits.max_body_bytes;
-        let built = match build(&self.client, request) {
+        let built = match self.endpoints.build(request) {
             Ok(built) => built,
             Err(why) => return Some(not_sent(now, venue, tag, why)),
         };
@@ -192,28 +194,63 @@ fn not_sent(now: Ts, venue: VenueId, tag: Tag, why: String) -> Landed {
     Landed { venue, tag, reply, lane: None }
 }
 
-fn build(client: &reqwest::Client, request: &HttpRequest) -> Result<reqwest::Request, String> {
-    let url = reqwest::Url::parse(&request.url)
-        .map_err(|_| format!("the URL of {} cannot be read", request.label))?;
-    reach::permitted(url.scheme(), url.host_str().unwrap_or_default())?;
-    let method = match request.method {
-        Method::Get => reqwest::Method::GET,
-        Method::Post => reqwest::Method::POST,
-        Method::Put => reqwest::Method::PUT,
-        Method::Delete => reqwest::Method::DELETE,
-    };
-    let mut builder = client.request(method, url).timeout(request.timeout.to_std());
-    if matches!(request.method, Method::Post | Method::Put) {
-        // RFC 9110, 8.6; front ends may answer 411 without it, and hyper leaves it out.
-        builder = builder.header(CONTENT_LENGTH, HeaderValue::from_static("0"));
+/// Endpoints remembered; more than all venues have.
+const MAX_ENDPOINTS: usize = 256;
+
+/// Every endpoint that was asked, read and permitted once: reading the URL of an order anew costs
+/// as much as signing it.
+#[derive(Default)]
+struct Endpoints {
+    /// By what stands before the query.
+    known: BTreeMap<String, reqwest::Url>,
+}
+
+impl Endpoints {
+    fn build(&mut self, request: &HttpRequest) -> Result<reqwest::Request, String> {
+        let url = self.url(&request.url, request.label)?;
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let mut built = reqwest::Request::new(method, url);
+        *built.timeout_mut() = Some(request.timeout.to_std());
+        if matches!(request.method, Method::Post | Method::Put) {
+            // RFC 9110, 8.6; front ends may answer 411 without it, and hyper leaves it out.
+            built.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        if let Some(key) = &request.api_key {
+            let mut value = HeaderValue::from_str(key.expose_secret())
+                .map_err(|_| "the API key holds characters that no header can carry".to_owned())?;
+            value.set_sensitive(true);
+            built.headers_mut().insert(API_KEY, value);
+        }
+        Ok(built)
     }
-    if let Some(key) = &request.api_key {
-        let mut value = HeaderValue::from_str(key.expose_secret())
-            .map_err(|_| "the API key holds characters that no header can carry".to_owned())?;
-        value.set_sensitive(true);
-        builder = builder.header(API_KEY, value);
+
+    fn url(&mut self, text: &str, label: &str) -> Result<reqwest::Url, String> {
+        let (endpoint, query) = match text.split_once('?') {
+            Some((endpoint, query)) => (endpoint, Some(query)),
+            None => (text, None),
+        };
+        let mut url = match self.known.get(endpoint) {
+            Some(url) => url.clone(),
+            None => self.learn(endpoint, label)?,
+        };
+        url.set_query(query);
+        Ok(url)
     }
-    builder.build().map_err(words)
+
+    fn learn(&mut self, endpoint: &str, label: &str) -> Result<reqwest::Url, String> {
+        let url = reqwest::Url::parse(endpoint)
+            .map_err(|_| format!("the URL of {label} cannot be read"))?;
+        reach::permitted(url.scheme(), url.host_str().unwrap_or_default())?;
+        if self.known.len() < MAX_ENDPOINTS {
+            self.known.insert(endpoint.to_owned(), url.clone());
+        }
+        Ok(url)
+    }
 }
 
 async fn exchange(

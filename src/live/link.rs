@@ -5,6 +5,11 @@
 //! answered a ping once is held to that (`silent_after`); one that never did gets the longer
 //! `silent_without_pong`, since venues ping on their own only every 20 s (Binance Spot) or 3 min
 //! (USD-M).
+//!
+//! A link that is told to connect while it is open makes before it breaks: the old connection
+//! serves until the new one has been open for [`OVERLAP`]. What the new one brought meanwhile waits
+//! unread and overlaps what the old one told, so that nothing is missed in between; the protocol
+//! tells repeats by their sequence. A successor that cannot be opened leaves the old one alone.
 
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -22,6 +27,11 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use super::{clock, reach};
+
+/// What one read of a websocket asks for. tungstenite clears as much before every attempt, ready or
+/// not, and its own 128 KiB for each link at every turn would cost more than the decision; a longer
+/// frame takes more reads.
+const READ_BYTES: usize = 8 * 1024;
 
 /// Bounds of every websocket.
 #[derive(Clone, Debug)]
@@ -65,9 +75,16 @@ pub(super) enum Heard {
     Text(Utf8Bytes),
     /// A ping or pong.
     Alive,
+    /// A new connection has taken the place of the old one, without a gap.
+    Renewed,
+    /// The old connection serves on: no new one could be opened.
+    NotRenewed(String),
     /// It is closed, or could not be opened; nothing follows.
     Closed(String),
 }
+
+/// How long both connections of a renewal stand before the old one is dropped: ten depth updates.
+const OVERLAP: Duration = Duration::from_secs(1);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Opening = Pin<Box<dyn Future<Output = Result<Socket, String>> + Send>>;
@@ -78,11 +95,18 @@ enum State {
     Open(Box<Socket>),
 }
 
+/// The connection that is to take the place of an open one.
+enum Successor {
+    Opening(Opening),
+    Ready(Box<Socket>, Instant),
+}
+
 /// One websocket, open, opening or closed.
 pub(super) struct Link {
     limits: Limits,
     tls: Arc<ClientConfig>,
     state: State,
+    successor: Option<Successor>,
     last_attempt: Option<Instant>,
     last_heard: Instant,
     last_ping: Instant,
@@ -97,6 +121,7 @@ impl Link {
             limits,
             tls,
             state: State::Closed,
+            successor: None,
             last_attempt: None,
             last_heard: now,
             last_ping: now,
@@ -105,14 +130,20 @@ impl Link {
         }
     }
 
-    /// Open a connection after `after` plus jitter; whatever was open or opening is dropped.
+    /// Open a connection after `after` plus jitter. What was opening is dropped; what is open serves
+    /// until the new one does.
     pub(super) fn connect(&mut self, url: String, after: Duration) {
         let now = clock::instant();
         let earliest = self.last_attempt.map_or(now, |last| last + self.limits.connect_spacing);
         let wait = jittered(after).max(earliest.saturating_duration_since(now));
         self.last_attempt = Some(now + wait);
-        let opening = open(url, wait, self.limits.clone(), Arc::clone(&self.tls));
-        self.state = State::Opening(Box::pin(opening));
+        let opening: Opening =
+            Box::pin(open(url, wait, self.limits.clone(), Arc::clone(&self.tls)));
+        if self.is_open() {
+            self.successor = Some(Successor::Opening(opening));
+        } else {
+            self.state = State::Opening(opening);
+        }
     }
 
     /// Drop the connection; nothing is heard of it any more.
@@ -126,6 +157,7 @@ impl Link {
             }
         }
         self.state = State::Closed;
+        self.successor = None;
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -166,11 +198,15 @@ impl Link {
     /// Let the next poll hear why.
     fn fail(&mut self, error: &Error) {
         let why = words(error);
+        self.successor = None;
         self.state = State::Opening(Box::pin(std::future::ready(Err(why))));
     }
 
     /// The next thing heard. `now` is the instant that counts as its arrival.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Heard> {
+        if let Some(heard) = self.poll_successor(cx, now) {
+            return Poll::Ready(heard);
+        }
         match &mut self.state {
             State::Closed => Poll::Pending,
             State::Opening(opening) => match opening.as_mut().poll(cx) {
@@ -194,22 +230,60 @@ impl Link {
                     match socket.as_mut().poll_flush(cx) {
                         Poll::Pending => {}
                         Poll::Ready(Ok(())) => self.unflushed = false,
-                        Poll::Ready(Err(error)) => return Poll::Ready(self.closed(&error)),
+                        Poll::Ready(Err(error)) => return Poll::Ready(self.closed(&error, now)),
                     }
                 }
                 match socket.poll_next(cx) {
                     Poll::Pending => Poll::Pending,
-                    Poll::Ready(None) => Poll::Ready(self.closed(&Error::ConnectionClosed)),
-                    Poll::Ready(Some(Err(error))) => Poll::Ready(self.closed(&error)),
+                    Poll::Ready(None) => Poll::Ready(self.closed(&Error::ConnectionClosed, now)),
+                    Poll::Ready(Some(Err(error))) => Poll::Ready(self.closed(&error, now)),
                     Poll::Ready(Some(Ok(message))) => Poll::Ready(self.heard(message, now)),
                 }
             }
         }
     }
 
-    fn closed(&mut self, error: &Error) -> Heard {
+    /// The successor, when it takes over or fails.
+    fn poll_successor(&mut self, cx: &mut Context<'_>, now: Instant) -> Option<Heard> {
+        match self.successor.take()? {
+            Successor::Opening(mut opening) => match opening.as_mut().poll(cx) {
+                Poll::Pending => self.successor = Some(Successor::Opening(opening)),
+                Poll::Ready(Ok(socket)) => {
+                    self.successor = Some(Successor::Ready(Box::new(socket), now));
+                }
+                Poll::Ready(Err(why)) => return Some(Heard::NotRenewed(why)),
+            },
+            Successor::Ready(socket, since) if now.saturating_duration_since(since) < OVERLAP => {
+                self.successor = Some(Successor::Ready(socket, since));
+            }
+            Successor::Ready(socket, _) => {
+                self.close();
+                return Some(self.serve(socket, now));
+            }
+        }
+        None
+    }
+
+    fn serve(&mut self, socket: Box<Socket>, now: Instant) -> Heard {
+        self.state = State::Open(socket);
+        self.last_heard = now;
+        self.answers_pings = false;
+        self.unflushed = false;
+        self.ping(now);
+        Heard::Renewed
+    }
+
+    fn closed(&mut self, error: &Error, now: Instant) -> Heard {
+        self.gone(words(error), now)
+    }
+
+    /// The connection has ended; a successor that is open already takes over at once.
+    fn gone(&mut self, why: String, now: Instant) -> Heard {
         self.state = State::Closed;
-        Heard::Closed(words(error))
+        match self.successor.take() {
+            Some(Successor::Ready(socket, _)) => self.serve(socket, now),
+            Some(Successor::Opening(_)) | None => Heard::Closed(why),
+        }
     }
 
     fn heard(&mut self, message: Message, now: Instant) -> Heard {
@@ -226,11 +300,11 @@ impl Link {
             }
             Message::Ping(_) | Message::Frame(_) => Heard::Alive,
             Message::Close(frame) => {
-                self.state = State::Closed;
-                Heard::Closed(frame.map_or_else(
+                let why = frame.map_or_else(
                     || "closed by the venue".to_owned(),
                     |f| format!("closed by the venue: {} {}", f.code, excerpt(&f.reason)),
-                ))
+                );
+                self.gone(why, now)
             }
         }
     }
@@ -248,6 +322,7 @@ impl Link {
         };
         if quiet >= limit {
             self.state = State::Closed;
+            self.successor = None;
             return Some(format!("silent for {} ms", quiet.as_millis()));
         }
         let since_ping = now.saturating_duration_since(self.last_ping);
@@ -292,6 +367,7 @@ async fn shake_hands(
         .map_err(|e| format!("cannot connect to {host}:{port}: {e}"))?;
     tcp.set_nodelay(true).map_err(|e| format!("cannot set TCP_NODELAY: {e}"))?;
     let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(limits.max_unsent_bytes)
         .max_message_size(Some(limits.max_message_bytes))

@@ -16,6 +16,8 @@
 //! | requests in flight, waiting | [`http::Limits`] | the request is `NotSent` |
 //! | body of a reply | [`http::Limits`] | the request is `Lost` |
 //! | standstill of the trading thread | [`Params::stall`] | market links start anew |
+//! | dashboards at once, what waits for a slow one | `feed` | refused, with words; skipped |
+//! | connections to the endpoints | `serve` | the longest idle is closed |
 //! | commands that wait | 64 | the command is refused, with words |
 //! | log lines, journal, latch | `observe` | lost and counted; or a fault: no new risk |
 
@@ -35,6 +37,7 @@ use crate::venues::Protocol;
 pub mod clock;
 mod core;
 pub mod exchange;
+mod feed;
 mod gauges;
 pub mod http;
 pub mod link;
@@ -46,12 +49,14 @@ pub mod serve;
 mod shutdown;
 pub mod state_dir;
 mod status;
+mod story;
 mod supervisor;
 
 pub use self::core::SharedRegistry;
 pub use metrics::{latency_histogram, link_name};
 pub use observe::{LATCHES, LINES};
 pub use status::{DriverStatus, LinkStatus, Snapshot};
+pub use story::{Story, Tale};
 
 /// Takes each note of the core, on the log thread, in order.
 pub type NoteSink = Box<dyn FnMut(Ts, &Note) + Send>;
@@ -92,6 +97,8 @@ pub struct Params {
     pub registry: SharedRegistry,
     /// How settings are read again, if they can be.
     pub reload: Option<Reload>,
+    /// What the dashboard shows of fills and warnings; whoever takes the notes writes it.
+    pub story: Story,
 }
 
 impl Params {
@@ -113,6 +120,7 @@ impl Params {
             signals: false,
             registry: SharedRegistry::default(),
             reload: None,
+            story: Story::default(),
         }
     }
 }
@@ -233,7 +241,8 @@ impl Live {
             None => None,
             Some(serve) => {
                 let (registry, reload) = (Arc::clone(&params.registry), params.reload.clone());
-                let started = serve::start(serve, handle.clone(), registry, reload);
+                let story = params.story.clone();
+                let started = serve::start(serve, handle.clone(), registry, reload, story);
                 Some(started.map_err(LiveError::Config)?)
             }
         };
@@ -243,9 +252,15 @@ impl Live {
         }
         let metrics = metrics::Metrics::register(&params.registry);
         let (lines_lost, journal_lost) = (metrics.lines_lost.clone(), metrics.journal_lost.clone());
-        let observers =
-            observe::Observers::start(notes, journal, params.state, lines_lost, journal_lost)
-                .map_err(|e| LiveError::System(format!("no thread for observers: {e}")))?;
+        let observers = observe::Observers::start(
+            notes,
+            params.story,
+            journal,
+            params.state,
+            lines_lost,
+            journal_lost,
+        )
+        .map_err(|e| LiveError::System(format!("no thread for observers: {e}")))?;
         let parts = core::Parts {
             instrument_venues: params.instrument_venues,
             venue_names: params.venue_names,

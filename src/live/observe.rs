@@ -5,7 +5,9 @@
 //! | log lines | [`LINES`] | the line is lost, counted, and the loss is told in the log |
 //! | journal | its own | the record is lost; `Control::Fault`: no new risk |
 //! | latch | [`LATCHES`] | `Control::Fault`: no new risk |
+//! | ledger | 1 | the next one holds everything: it waits for the one being written |
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -13,9 +15,10 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::NoteSink;
 use super::state_dir::{Latch, StateDir};
+use super::{NoteSink, Story};
 use crate::domain::{Action, Money, Note, NoteLevel, Ts};
+use crate::engine::Ledger;
 use crate::journal::{Record, Trouble, Writer};
 
 /// Log lines that may wait.
@@ -34,6 +37,7 @@ enum LatchChange {
     Set(Latch),
     Target(String, Money),
     Clear,
+    Ledger(Option<Box<Ledger>>),
 }
 
 /// Where the driver itself says something; clones share the queue.
@@ -68,11 +72,14 @@ pub(super) struct Observers {
     journal_faulty: bool,
     latch: Option<(SyncSender<LatchChange>, JoinHandle<()>)>,
     latch_failure: Arc<Mutex<Option<String>>>,
+    /// A ledger is being written.
+    ledger_out: Arc<AtomicBool>,
 }
 
 impl Observers {
     pub(super) fn start(
         notes: NoteSink,
+        story: Story,
         journal: Option<Writer>,
         state: Option<StateDir>,
         lines_lost: Counter,
@@ -81,18 +88,19 @@ impl Observers {
         let (lines, queue) = sync_channel(LINES);
         let (done, log_done) = sync_channel(1);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-            tell_all(&queue, notes);
+            tell_all(&queue, notes, &story);
             if done.send(()).is_err() {
                 tracing::debug!(event = "log_late", "the run did not wait for its last log lines");
             }
         })?;
         let latch_failure = Arc::new(Mutex::new(None));
+        let ledger_out = Arc::new(AtomicBool::new(false));
         let latch = match state {
             None => None,
             Some(state) => {
                 let (changes, queue) = sync_channel(LATCHES);
-                let failure = Arc::clone(&latch_failure);
-                let keep = move || keep_latch(&queue, &state, &failure);
+                let (failure, out) = (Arc::clone(&latch_failure), Arc::clone(&ledger_out));
+                let keep = move || keep_state(&queue, &state, &failure, &out);
                 Some((changes, std::thread::Builder::new().name("latch".to_owned()).spawn(keep)?))
             }
         };
@@ -105,6 +113,7 @@ impl Observers {
             journal_faulty: false,
             latch,
             latch_failure,
+            ledger_out,
         })
     }
 
@@ -153,17 +162,37 @@ impl Observers {
         }
     }
 
-    fn latch(&self, now: Ts, note: &Note) -> Option<String> {
+    fn latch(&mut self, now: Ts, note: &Note) -> Option<String> {
         let change = match note {
             Note::Halted { cause, text } if cause.is_latched() => {
                 LatchChange::Set(Latch { cause: *cause, text: text.clone(), at: now })
             }
-            Note::Latch { set: false, .. } => LatchChange::Clear,
+            Note::Latch { set: false, .. } => {
+                // The operator resumes: a journal that has ended is a fault again.
+                self.journal_faulty = false;
+                LatchChange::Clear
+            }
             Note::TargetTaken { name, base, .. } => LatchChange::Target(name.clone(), *base),
             _ => return None,
         };
         let (changes, _) = self.latch.as_ref()?;
         changes.try_send(change).err().map(|_| "the latch cannot be kept".to_owned())
+    }
+
+    /// The last ledger is on disk, or there is nowhere to keep one: the next may be handed over.
+    pub(super) fn takes_ledger(&self) -> bool {
+        self.latch.is_some() && !self.ledger_out.load(Ordering::Acquire)
+    }
+
+    /// Keep the ledger of the session, or forget that of one that is over. Whether it was taken.
+    pub(super) fn keep_ledger(&self, ledger: Option<Ledger>) -> bool {
+        let Some((changes, _)) = &self.latch else { return true };
+        self.ledger_out.store(true, Ordering::Release);
+        let taken = changes.try_send(LatchChange::Ledger(ledger.map(Box::new))).is_ok();
+        if !taken {
+            self.ledger_out.store(false, Ordering::Release);
+        }
+        taken
     }
 
     /// Failures that came to light on the observers' own threads since the last call.
@@ -202,7 +231,7 @@ impl Observers {
     }
 }
 
-fn tell_all(lines: &Receiver<Line>, mut notes: NoteSink) {
+fn tell_all(lines: &Receiver<Line>, mut notes: NoteSink, story: &Story) {
     for line in lines {
         match line {
             Line::Note(now, note) => notes(now, &note),
@@ -211,25 +240,38 @@ fn tell_all(lines: &Receiver<Line>, mut notes: NoteSink) {
                 count,
                 "the log was slower than the daemon: lines are missing here"
             ),
-            Line::Remark(level, event, text) => match level {
-                NoteLevel::Debug => tracing::debug!(event, "{text}"),
-                NoteLevel::Info => tracing::info!(event, "{text}"),
-                NoteLevel::Warn => tracing::warn!(event, "{text}"),
-                NoteLevel::Error => tracing::error!(event, "{text}"),
-            },
+            Line::Remark(level, event, text) => {
+                story.tell(super::clock::wall(), level, event, &text, &serde_json::Map::new());
+                match level {
+                    NoteLevel::Debug => tracing::debug!(event, "{text}"),
+                    NoteLevel::Info => tracing::info!(event, "{text}"),
+                    NoteLevel::Warn => tracing::warn!(event, "{text}"),
+                    NoteLevel::Error => tracing::error!(event, "{text}"),
+                }
+            }
         }
     }
 }
 
-fn keep_latch(changes: &Receiver<LatchChange>, state: &StateDir, failure: &Mutex<Option<String>>) {
+fn keep_state(
+    changes: &Receiver<LatchChange>,
+    state: &StateDir,
+    failure: &Mutex<Option<String>>,
+    ledger_out: &AtomicBool,
+) {
     for change in changes {
         let outcome = match change {
             LatchChange::Set(latch) => state.set_latch(&latch),
             LatchChange::Clear => state.clear_latch(),
             LatchChange::Target(name, base) => state.set_target(&name, base),
+            LatchChange::Ledger(ledger) => {
+                let kept = state.keep_ledger(ledger.as_deref());
+                ledger_out.store(false, Ordering::Release);
+                kept
+            }
         };
         if let Err(error) = outcome {
-            let text = format!("the latch cannot be kept: {error}");
+            let text = format!("the state cannot be kept: {error}");
             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
         }
     }

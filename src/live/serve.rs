@@ -7,23 +7,27 @@
 //! | `/metrics` | GET | no | Prometheus text |
 //! | `/status` | GET | no | the whole state as JSON |
 //! | `/explain` | GET | no | why the quotes are what they are, from a decision made now |
-//! | `/` | GET | no | the dashboard, when there is one |
+//! | `/stream?instrument=venue:SYMBOL` | GET | no | all of it, pushed (`feed`) |
+//! | `/history?instrument=venue:SYMBOL` | GET | no | its last ten minutes, second by second |
+//! | `/` | GET | no | the dashboard, when there is one: it holds no data of its own |
 //! | `/control/{pause,resume,reload,kill}` | POST | yes | acts; `kill` takes `{"flatten":true}`, `reload` `{"confirm":true}` |
 //!
-//! On an address other than loopback everything but `/healthz` asks for the token. `Host` must
+//! On an address other than loopback everything but `/healthz` and `/` asks for the token. `Host` must
 //! name this machine or a configured name (against DNS rebinding), and `Origin`, when there is
 //! one, too (against other sites in the operator's browser).
 
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN,
     X_CONTENT_TYPE_OPTIONS,
@@ -38,17 +42,18 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::feed::{Feed, WATCHERS};
 use super::gauges::Gauges;
 use super::quality::Quality;
-use super::{Handle, Reload, clock, reach};
+use super::{Handle, Reload, Story, clock, reach};
 use crate::domain::{Control, State as EngineState};
 
 /// Most bytes of a request body.
 const BODY_BYTES: usize = 4096;
-/// Connections at once; more wait to be accepted.
+/// Connections at once; one more takes the place of the longest idle.
 const CONNECTIONS: usize = 64;
 /// A connection that has been written no answer for this long is closed, however it trickles.
 const IDLE: Duration = Duration::from_secs(15);
@@ -84,6 +89,7 @@ struct App {
     registry: Arc<Mutex<Registry>>,
     gauges: Gauges,
     quality: Quality,
+    feed: Feed,
     reload: Option<Reload>,
 }
 
@@ -93,6 +99,7 @@ pub(super) fn start(
     handle: Handle,
     registry: Arc<Mutex<Registry>>,
     reload: Option<Reload>,
+    story: Story,
 ) -> Result<Server, String> {
     let listen = params.listen;
     let open_to_others = !listen.ip().is_loopback();
@@ -106,7 +113,9 @@ pub(super) fn start(
     let gauges = Gauges::default();
     gauges.register(&mut registry.lock().unwrap_or_else(PoisonError::into_inner));
     let quality = Quality::register(&registry);
-    let app = Arc::new(App { params, open_to_others, handle, registry, gauges, quality, reload });
+    let feed = Feed::new(handle.clone(), story);
+    let app =
+        Arc::new(App { params, open_to_others, handle, registry, gauges, quality, feed, reload });
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -115,10 +124,14 @@ pub(super) fn start(
     let serve = async move {
         let listener = Door {
             listener: tokio::net::TcpListener::from_std(listener)?,
-            permits: Arc::new(Semaphore::new(CONNECTIONS)),
+            seats: Vec::new(),
+            opened: Instant::from_std(clock::instant()),
         };
+        let fed = Arc::clone(&app);
         tokio::select! {
             served = async { axum::serve(listener, router(app)).await } => served,
+            () = fed.feed.pump() => Ok(()),
+            () = fed.feed.remember() => Ok(()),
             _ = stopped => Ok(()),
         }
     };
@@ -143,6 +156,8 @@ fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/explain", get(explain))
+        .route("/stream", get(stream))
+        .route("/history", get(history))
         .route("/control/{command}", post(control))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
@@ -167,7 +182,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     };
     let headers = response.headers_mut();
     let policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
-                  script-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
+                  script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
     headers.insert(CONTENT_SECURITY_POLICY, policy.parse().expect("a valid header"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, "nosniff".parse().expect("a valid header"));
     headers.insert(CACHE_CONTROL, "no-store".parse().expect("a valid header"));
@@ -201,7 +216,7 @@ fn name_allowed(app: &App, authority: &str) -> bool {
 
 fn needs_token(app: &App, request: &Request) -> bool {
     let reads = [Method::GET, Method::HEAD].contains(request.method());
-    !reads || (app.open_to_others && request.uri().path() != "/healthz")
+    !reads || (app.open_to_others && !["/", "/healthz"].contains(&request.uri().path()))
 }
 
 fn has_token(app: &App, headers: &HeaderMap) -> bool {
@@ -276,6 +291,26 @@ async fn status(State(app): State<Arc<App>>) -> Response {
         Some(snapshot) => json(StatusCode::OK, snapshot.to_json()),
         None => json(StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"not started"}"#.to_owned()),
     }
+}
+
+/// `instrument=…` of a query; empty where it is not given.
+fn instrument_of(query: Option<&str>) -> String {
+    let given = query.unwrap_or_default().split('&').find_map(|q| q.strip_prefix("instrument="));
+    percent_encoding::percent_decode_str(given.unwrap_or_default()).decode_utf8_lossy().into_owned()
+}
+
+async fn stream(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    match app.feed.watch(&instrument_of(query.as_deref())) {
+        Some(body) => ([(CONTENT_TYPE, "text/event-stream")], body).into_response(),
+        None => {
+            let text = format!("{WATCHERS} dashboards watch already; close one of them\n");
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+async fn history(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    json(StatusCode::OK, app.feed.history(&instrument_of(query.as_deref())))
 }
 
 /// The trading thread explains its next decision; nothing is computed until somebody asks.
@@ -373,10 +408,42 @@ async fn control(
 }
 
 /// Accepts a bounded number of connections and closes idle ones, so that nobody can hold the
-/// endpoints against the operator.
+/// endpoints against the operator: when all seats are taken, a newcomer gets the seat of whoever
+/// has been quiet longest, of those first that were never answered.
 struct Door {
     listener: tokio::net::TcpListener,
-    permits: Arc<Semaphore>,
+    seats: Vec<Seat>,
+    opened: Instant,
+}
+
+/// A connection as the door sees it.
+struct Seat {
+    activity: Arc<Activity>,
+    leave: oneshot::Sender<()>,
+}
+
+#[derive(Default)]
+struct Activity {
+    answered: AtomicBool,
+    last_ms: AtomicU64,
+}
+
+impl Door {
+    fn make_room(&mut self) {
+        self.seats.retain(|seat| !seat.leave.is_closed());
+        if self.seats.len() < CONNECTIONS {
+            return;
+        }
+        let quiet = |seat: &Seat| {
+            let activity = &seat.activity;
+            (activity.answered.load(Ordering::Relaxed), activity.last_ms.load(Ordering::Relaxed))
+        };
+        let longest = (0..self.seats.len()).min_by_key(|index| quiet(&self.seats[*index]));
+        if let Some(index) = longest {
+            // Its guest leaves when this end of the seat is gone.
+            drop(self.seats.swap_remove(index));
+        }
+    }
 }
 
 impl axum::serve::Listener for Door {
@@ -384,10 +451,16 @@ impl axum::serve::Listener for Door {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Guest, SocketAddr) {
-        let permit =
-            Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
         let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-        (Guest { stream, idle: Box::pin(sleep(IDLE)), _permit: permit }, address)
+        self.make_room();
+        let activity = Arc::new(Activity::default());
+        let (leave, asked_to_leave) = oneshot::channel();
+        let idle = Box::pin(sleep(IDLE));
+        let guest =
+            Guest { stream, idle, opened: self.opened, activity, asked_to_leave, over: false };
+        guest.touch();
+        self.seats.push(Seat { activity: Arc::clone(&guest.activity), leave });
+        (guest, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -395,11 +468,28 @@ impl axum::serve::Listener for Door {
     }
 }
 
-/// A connection with its permit and its idle timer.
+/// A connection with its idle timer.
 struct Guest {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
-    _permit: OwnedSemaphorePermit,
+    opened: Instant,
+    activity: Arc<Activity>,
+    asked_to_leave: oneshot::Receiver<()>,
+    over: bool,
+}
+
+impl Guest {
+    fn touch(&self) {
+        let ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.activity.last_ms.store(ms, Ordering::Relaxed);
+    }
+
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        self.over = self.over
+            || self.idle.as_mut().poll(cx).is_ready()
+            || Pin::new(&mut self.asked_to_leave).poll(cx).is_ready();
+        self.over
+    }
 }
 
 impl AsyncRead for Guest {
@@ -408,7 +498,7 @@ impl AsyncRead for Guest {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.idle.as_mut().poll(cx).is_ready() {
+        if self.is_over(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
@@ -424,7 +514,9 @@ impl AsyncWrite for Guest {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if outcome.is_ready() {
             self.idle.as_mut().reset(Instant::from_std(clock::instant()) + IDLE);
-        } else if self.idle.as_mut().poll(cx).is_ready() {
+            self.activity.answered.store(true, Ordering::Relaxed);
+            self.touch();
+        } else if self.is_over(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         outcome

@@ -5,6 +5,7 @@
 //! | `lock` | An advisory lock, held for the life of the process. |
 //! | `owner.json` | The schema and the account that this directory belongs to. |
 //! | `epoch` | The last epoch given out; on disk before any order of it. |
+//! | `ledger.json` | What the running session holds, earned and counted, a moment behind. |
 //! | `latch.json` | The cause of a halt that only `resume` ends. |
 //! | `control.token` | The bearer token of the control endpoints, readable by the owner only. |
 //! | `address` | Where the running daemon answers. |
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock;
 use crate::domain::{HaltCause, Money, Ts};
+use crate::engine::Ledger;
 
 const SCHEMA: u32 = 1;
 
@@ -230,6 +232,26 @@ impl StateDir {
         let mut targets = self.targets()?;
         targets.insert(name.to_owned(), base);
         self.replace("targets.json", &json(&targets))
+    }
+
+    /// The ledger of a session that has not ended in order, or still holds something.
+    ///
+    /// # Errors
+    /// A damaged file: the session's loss may be in it, so nothing starts before somebody has
+    /// looked; and what the operating system refuses.
+    pub fn ledger(&self) -> Result<Option<Ledger>, StateError> {
+        self.read("ledger.json", "remove it to begin a session of its own, with no loss counted")
+    }
+
+    /// Keep the ledger, or forget it when the session is over; on disk when this returns.
+    ///
+    /// # Errors
+    /// What the operating system refuses.
+    pub fn keep_ledger(&self, ledger: Option<&Ledger>) -> Result<(), StateError> {
+        match ledger {
+            Some(ledger) => self.replace("ledger.json", &json(ledger)),
+            None => self.remove("ledger.json"),
+        }
     }
 
     /// Tell commands in other processes where this daemon answers.

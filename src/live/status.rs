@@ -1,5 +1,6 @@
 //! What an observer may see of a running driver: a snapshot, published ten times a second.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{LinkKind, ReactionTimes, Ts, VenueId};
-use crate::engine;
+use crate::engine::{self, Ladder};
 
 /// A view of the whole daemon at one instant. Serialises flat: the engine's fields beside ours.
 #[derive(Debug, Serialize)]
@@ -22,6 +23,9 @@ pub struct Snapshot {
     pub engine: engine::Status,
     /// What the driver says.
     pub driver: DriverStatus,
+    /// The near end of the books; empty while nobody watches.
+    #[serde(skip)]
+    pub ladders: Vec<Ladder>,
     /// Nanoseconds from a frame received to its order requests written, over the run.
     #[serde(skip)]
     pub latency: Histogram<u64>,
@@ -80,6 +84,16 @@ fn rfc_3339<S: Serializer>(at: &Ts, serializer: S) -> Result<S::Ok, S::Error> {
 #[derive(Debug, Default)]
 pub(super) struct Board {
     last: Mutex<Option<(Instant, Arc<Snapshot>)>>,
+    watchers: AtomicUsize,
+}
+
+/// Held by whoever wants to see books.
+pub(super) struct Watching(Arc<Board>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Board {
@@ -88,6 +102,17 @@ impl Board {
         if let Ok(mut last) = self.last.try_lock() {
             *last = Some((at, Arc::new(snapshot)));
         }
+    }
+
+    /// Somebody wants to see books, until it is dropped.
+    pub(super) fn watching(self: &Arc<Board>) -> Watching {
+        self.watchers.fetch_add(1, Ordering::Relaxed);
+        Watching(Arc::clone(self))
+    }
+
+    /// Whether anybody wants to see books.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watchers.load(Ordering::Relaxed) > 0
     }
 
     /// The last snapshot and when it was taken.

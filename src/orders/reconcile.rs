@@ -1,7 +1,7 @@
 //! Wanted against working: the smallest set of changes from one to the other.
 
 use super::state::{Order, Phase, Request};
-use crate::domain::{OrderId, Px, Qty, Quote, Side, Span, Ts};
+use crate::domain::{OrderId, Px, Qty, Quote, Side, Span, Ts, planted};
 
 /// How far a working order may be from the wanted one before it is changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,7 +110,8 @@ pub fn changes(
 /// The amend that turns a working order into the wanted one, where the venue can do that.
 fn amend(working: Working<'_>, quote: Quote, tolerance: Tolerance) -> Option<Change> {
     let order = working.0;
-    let qty = order.filled.max(order.traded) + quote.qty;
+    let filled = order.filled.max(order.traded);
+    let qty = if planted("amend_forgets_fills") { quote.qty } else { filled + quote.qty };
     let same_px = order.px == quote.px;
     let shrinks = tolerance.can_shrink && same_px && qty < order.qty && order.amends < AMENDS_MAX;
     let moves = tolerance.can_move && (qty, quote.px) != (order.qty, order.px);

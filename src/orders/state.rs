@@ -19,7 +19,7 @@
 //! "not found" answers *and* a last cancel by id has found nothing either.
 
 use crate::domain::{
-    NewOrder, OrderEvent, OrderStatus, OrderUpdate, Px, Qty, RejectClass, Span, Ts,
+    NewOrder, OrderEvent, OrderStatus, OrderUpdate, Px, Qty, RejectClass, Span, Ts, planted,
 };
 
 /// Where an order stands.
@@ -168,6 +168,7 @@ impl Order {
     #[must_use]
     pub fn exposed(&self) -> Qty {
         let total = match (self.phase, self.request) {
+            (Phase::Unknown(_), _) if planted("unknown_not_exposed") => Qty::ZERO,
             (Phase::Ended(_), _) if self.adopted => Qty::ZERO,
             (Phase::Ended(_), _) => self.filled,
             (_, Request::Amend { qty, .. }) => self.qty.max(qty),
@@ -321,6 +322,10 @@ impl Order {
         if !self.is_live() {
             return Step::None;
         }
+        if gone && planted("gone_is_ended") {
+            self.end(OrderStatus::Canceled, now);
+            return Step::None;
+        }
         if gone && given_up {
             self.end(OrderStatus::Rejected, now);
             return Step::Reconcile;
@@ -391,12 +396,17 @@ impl Order {
                 return Step::None;
             }
             doubt.queries += 1;
+            if planted("never_asks") {
+                doubt.ask_at = now + Span::from_s(3600);
+                return Step::None;
+            }
             doubt.ask_at = now + pause(doubt.queries);
             // The question that may settle it is not put off by the pauses before.
             if now < sent_at + bound {
                 doubt.ask_at = doubt.ask_at.min(sent_at + bound);
             }
-            let bound_passed = now.since(sent_at) >= bound && now.since(doubt.since) >= ASK_PAUSE;
+            let bound_passed = now.since(sent_at) >= bound && now.since(doubt.since) >= ASK_PAUSE
+                || planted("doubt_given_up_early");
             if bound_passed && doubt.not_found >= NOT_FOUND_NEEDED {
                 doubt.last_cancel = true;
                 return Step::Cancel;
@@ -404,7 +414,9 @@ impl Order {
             return Step::Query;
         }
         match self.request {
-            Request::Cancel { retry_at, .. } if self.is_live() && now >= retry_at => Step::Cancel,
+            Request::Cancel { retry_at, .. } if self.is_live() && now >= retry_at => {
+                if planted("cancel_not_retried") { Step::None } else { Step::Cancel }
+            }
             Request::Idle | Request::Cancel { .. } | Request::Amend { .. } => Step::None,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::state::{Order, Phase, Request};
-use crate::domain::{InstrumentId, NewOrder, OrderId, Px, Qty, Side, Ts};
+use crate::domain::{InstrumentId, NewOrder, OrderId, Px, Qty, Side, Ts, planted};
 
 /// Closed orders remembered, so that late news of them is recognised.
 pub const CLOSED_KEPT: usize = 512;
@@ -33,6 +33,9 @@ impl Store {
 
     /// Takes an order in, before its action leaves.
     pub fn insert(&mut self, new: NewOrder, now: Ts, answer_due: Ts) {
+        if planted("stored_after_sending") && new.purpose == crate::domain::Purpose::Flatten {
+            return;
+        }
         let order = Order::sent(new, now, answer_due);
         self.by_instrument[order.new.instrument.index()].insert(order.new.id, order);
     }

@@ -60,7 +60,8 @@ pub struct Step {
 
 impl Step {
     /// Something given.
-    pub(super) fn input(what: &'static str, value: f64, unit: &'static str) -> Step {
+    #[must_use]
+    pub fn input(what: &'static str, value: f64, unit: &'static str) -> Step {
         Step { part: Part::Input, rung: None, what, before: None, value, unit, whole: None }
     }
 }

@@ -216,66 +216,97 @@ fn price(
     let share = (inputs.inventory_base / inputs.inventory_limit_base).clamp(-1.0, 1.0);
     trail.given("inventory as a share of its limit", share, "ratio");
     let tick_bps = inputs.instrument.tick_f64() / inputs.fair_price * 1e4;
-    let mut clamps = Clamps::default();
+    let half =
+        half_spread(params, inputs, model.half_spread, tick_bps, trail).ok_or(Reason::WarmingUp)?;
+    let (skew_bps, skew_floor, skew_ceiling) =
+        skew(params, inputs, &model, share.abs() * tick_bps, trail);
+    let reservation = inputs.fair_price * (1.0 + skew_bps * 1e-4);
+    trail.given("reservation price", reservation, "quote/base");
+    if !(half.bps.is_finite() && reservation.is_finite() && reservation > 0.0) {
+        return Err(Reason::WarmingUp);
+    }
+    Ok(QuoteNumbers {
+        fair: inputs.fair_price,
+        reservation,
+        half_spread_bps: half.bps,
+        skew_bps,
+        skew_bps_per_base: model.slope / unit,
+        share_of_limit: share,
+        risk_pressure: inputs.risk_pressure,
+        break_even_bps: half.break_even,
+        adverse_move_bps: inputs.adverse_move_bps,
+        widening: inputs.widening,
+        stale_cost_bps: half.stale_cost,
+        cross_asset_skew_bps: inputs.cross_asset_skew_bps,
+        clamps: Clamps {
+            half_spread_floor: half.floor,
+            half_spread_ceiling: half.ceiling,
+            skew_floor,
+            skew_ceiling,
+            ..Clamps::default()
+        },
+    })
+}
+
+/// The half-spread with what it must pay, bps.
+struct HalfSpread {
+    bps: f64,
+    break_even: f64,
+    stale_cost: f64,
+    floor: bool,
+    ceiling: bool,
+}
+
+/// The model's half-spread, widened, within its floors and ceiling; `None` without a volatility
+/// where one is needed.
+fn half_spread(
+    params: &Params,
+    inputs: &Inputs<'_>,
+    model: f64,
+    tick_bps: f64,
+    trail: &mut impl Trail,
+) -> Option<HalfSpread> {
     let adverse = inputs.adverse_move_bps;
     let paid = break_even_bps(inputs.maker_fee_bps, adverse, params.min_edge_bps);
-    let stale_cost_bps = stale_cost_bps(params, inputs, paid).ok_or(Reason::WarmingUp)?;
-    let break_even = paid + stale_cost_bps;
-
-    let widening = volatility_bps(params, inputs).ok_or(Reason::WarmingUp)?;
-    let wanted = trail.half_spread("model", 0.0, model.half_spread);
+    let stale_cost = stale_cost_bps(params, inputs, paid)?;
+    let break_even = paid + stale_cost;
+    let widening = volatility_bps(params, inputs)?;
+    let wanted = trail.half_spread("model", 0.0, model);
     let wanted = trail.half_spread("volatility widening", wanted, wanted + widening);
     let wanted = trail.half_spread("toxic flow widening", wanted, wanted * inputs.widening);
     let most = params.max_half_spread_bps;
     let cut = trail.half_spread("ceiling: max_half_spread", wanted, wanted.min(most));
-    clamps.half_spread_ceiling = wanted > most;
     let least = params.min_half_spread_bps;
     let raised = trail.half_spread("floor: min_half_spread", cut, cut.max(least));
     let paid = raised.max(break_even);
     let paid =
         trail.half_spread("floor: maker fee + adverse move + being late + min_edge", raised, paid);
     // Half a tick keeps bid and ask apart after rounding.
-    let half_spread_bps = trail.half_spread("floor: half a tick", paid, paid.max(tick_bps / 2.0));
-    clamps.half_spread_floor = half_spread_bps > cut;
+    let bps = trail.half_spread("floor: half a tick", paid, paid.max(tick_bps / 2.0));
+    Some(HalfSpread { bps, break_even, stale_cost, floor: bps > cut, ceiling: wanted > most })
+}
 
-    // A coarse tick must not swallow the skew: at the limit it is worth a tick at least.
+/// How far the quotes move, bps, and whether a floor or a ceiling made it so. A coarse tick must
+/// not swallow the skew: at the limit of inventory it is worth a tick (`least`) at least.
+fn skew(
+    params: &Params,
+    inputs: &Inputs<'_>,
+    model: &model::Answer,
+    least: f64,
+    trail: &mut impl Trail,
+) -> (f64, bool, bool) {
     let sign = inputs.inventory_base.signum();
     let pressed = 1.0 + (inputs.risk_pressure * sign).clamp(0.0, 1.0);
-    let by_inventory = model.against * sign;
-    let least = share.abs() * tick_bps;
-    let down = -inputs.inventory_base.signum();
-    clamps.skew_floor = by_inventory < least;
-    let skew = trail.skew("model: against inventory", 0.0, by_inventory * down);
+    let by_inventory = pressed * model.against * sign;
+    let skew = trail.skew("model: against inventory", 0.0, -model.against);
     let skew = trail.skew("capital at risk: leans harder", skew, skew * pressed);
-    let by_inventory = by_inventory * pressed;
-    let skew = trail.skew("floor: a tick at the limit", skew, by_inventory.max(least) * down);
+    let skew = trail.skew("floor: a tick at the limit", skew, by_inventory.max(least) * -sign);
     let skew = trail.skew("model: drift", skew, skew + model.shift);
     let others = inputs.cross_asset_skew_bps;
     let skew = trail.skew("held of other assets", skew, skew + others);
     let most = params.max_skew_bps.max(least);
-    clamps.skew_ceiling = skew.abs() > most;
-    let skew_bps = trail.skew("ceiling: max_skew", skew, skew.clamp(-most, most));
-
-    let reservation = inputs.fair_price * (1.0 + skew_bps * 1e-4);
-    trail.given("reservation price", reservation, "quote/base");
-    if !(half_spread_bps.is_finite() && reservation.is_finite() && reservation > 0.0) {
-        return Err(Reason::WarmingUp);
-    }
-    Ok(QuoteNumbers {
-        fair: inputs.fair_price,
-        reservation,
-        half_spread_bps,
-        skew_bps,
-        skew_bps_per_base: model.slope / unit,
-        share_of_limit: share,
-        risk_pressure: inputs.risk_pressure,
-        break_even_bps: break_even,
-        adverse_move_bps: adverse,
-        widening: inputs.widening,
-        stale_cost_bps,
-        cross_asset_skew_bps: inputs.cross_asset_skew_bps,
-        clamps,
-    })
+    let cut = trail.skew("ceiling: max_skew", skew, skew.clamp(-most, most));
+    (cut, by_inventory < least, skew.abs() > most)
 }
 
 /// The least half-spread at which a fill earns `edge_bps` after the maker fee (below zero for a

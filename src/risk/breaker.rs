@@ -94,6 +94,17 @@ impl Breaker {
         })
     }
 
+    /// Maker fills of the last minute, buys and sells.
+    #[must_use]
+    pub fn maker_fills(&self) -> [Vec<Ts>; 2] {
+        self.fills.clone().map(Vec::from)
+    }
+
+    /// Counts the maker fills of an earlier run as well, so that a restart frees from nothing.
+    pub fn remember_fills(&mut self, fills: [Vec<Ts>; 2]) {
+        self.fills = fills.map(VecDeque::from);
+    }
+
     /// Forgets what was counted, when an operator resumes.
     pub fn reset(&mut self) {
         self.fills.iter_mut().for_each(VecDeque::clear);
@@ -131,5 +142,22 @@ mod tests {
         let breaker = Breaker::new(Money::from(100), 3, 3);
         assert!(breaker.on_profit(Money::from(-99)).is_none());
         assert!(breaker.on_profit(Money::from(-100)).is_some());
+    }
+
+    #[test]
+    fn refusals_are_counted_over_ten_seconds_and_forgotten_on_resume() {
+        let mut breaker = Breaker::new(Money::from(100), 1, 2);
+        let at = |ms: i64| Ts::from_ms(ms);
+        assert!(breaker.on_reject(at(0)).is_none() && breaker.on_reject(at(1)).is_none());
+        assert!(breaker.on_reject(at(10_000)).is_none(), "the first is ten seconds old");
+        let trip = breaker.on_reject(at(10_000)).unwrap();
+        assert_eq!(trip.cause, HaltCause::RejectLoop);
+        assert!(trip.text.contains("3 refusals"), "{}", trip.text);
+        assert!(breaker.on_fill(Side::Buy, at(10_000)).is_none());
+        breaker.reset();
+        assert!(breaker.on_reject(at(10_001)).is_none() && breaker.on_reject(at(10_002)).is_none());
+        assert!(breaker.on_fill(Side::Buy, at(10_003)).is_none());
+        assert!(breaker.on_fill(Side::Buy, at(70_002)).is_some(), "just within the minute");
+        assert!(breaker.on_fill(Side::Sell, at(70_002)).is_none());
     }
 }

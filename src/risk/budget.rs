@@ -137,4 +137,41 @@ mod tests {
         assert!(!budget.take(Lane::Reduce, NOW + Span::from_s(89)));
         assert!(budget.take(Lane::Reduce, NOW + Span::from_s(90)));
     }
+
+    #[test]
+    fn cancels_are_paid_for_by_quotes_but_never_more_than_a_second_of_them() {
+        let mut budget = Budget::new(10.0, 0.0);
+        assert!((0..500).all(|_| budget.take(Lane::Cancel, NOW)));
+        assert!(!budget.take(Lane::Quote, NOW + Span::from_ms(1050)), "ten of the debt are paid");
+        assert!(budget.take(Lane::Quote, NOW + Span::from_ms(1150)));
+    }
+
+    #[test]
+    fn the_time_that_is_told_is_when_a_quote_passes() {
+        let mut budget = Budget::new(10.0, 30.0);
+        while budget.take(Lane::Quote, NOW) {}
+        let at = budget.quote_at(NOW);
+        assert!(at > NOW && at <= NOW + Span::from_ms(102), "{at:?}");
+        assert!(!budget.clone().take(Lane::Quote, NOW + Span::from_ms(90)));
+        assert!(budget.take(Lane::Quote, at));
+        let wait = NOW + Span::from_s(9);
+        budget.on_usage(BudgetUsage { blocked_until: wait, ..Default::default() }, NOW);
+        assert_eq!((budget.quote_at(NOW), budget.blocked_until(NOW)), (wait, Some(wait)));
+        assert_eq!(budget.blocked_until(wait), None);
+        budget.on_usage(BudgetUsage::default(), NOW);
+        assert_eq!(budget.usage().blocked_until, wait, "a later word ends no block");
+    }
+
+    #[test]
+    fn the_order_count_is_of_ten_seconds() {
+        let mut budget = Budget::new(10.0, 10.0);
+        let used =
+            |orders_used| BudgetUsage { orders_used, orders_limit: 100, ..Default::default() };
+        budget.on_usage(used(89), NOW);
+        assert!(budget.take(Lane::Quote, NOW));
+        budget.on_usage(used(90), NOW);
+        assert!(!budget.take(Lane::Reduce, NOW + Span::from_ms(9_999)));
+        assert!(budget.take(Lane::Cancel, NOW));
+        assert!(budget.take(Lane::Reduce, NOW + Span::from_s(10)));
+    }
 }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Instrument, InstrumentKind, Money, NewOrder, Purpose, Px, Qty, Reason, Side};
+use crate::domain::{
+    Instrument, InstrumentKind, Money, NewOrder, Purpose, Px, Qty, Reason, Side, planted,
+};
 
 /// Limits of one instrument, as configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,13 +98,18 @@ pub fn approve(
     }
 
     let (room, tightest) = room(&order, limits, standing);
-    let clipped = instrument.lots_within(room).min(instrument.max_qty).min(order.qty);
+    let wanted = order.qty.min(instrument.max_qty);
+    let clipped = if room >= instrument.quantity(wanted) {
+        wanted
+    } else {
+        instrument.lots_within(room).min(wanted)
+    };
     if clipped <= Qty::ZERO {
         return Err(tightest);
     }
     let exempt = order.reduce_only && instrument.kind != InstrumentKind::Spot;
-    let least = if exempt { instrument.min_qty } else { instrument.least_qty(order.px) };
-    if clipped < least {
+    let dust = !exempt && instrument.notional(order.px, clipped) < instrument.min_notional;
+    if clipped < instrument.min_qty || dust {
         return Err(if clipped < order.qty { tightest } else { Reason::BelowMinimum });
     }
     order.qty = clipped;
@@ -123,7 +130,8 @@ fn collar(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> Result<
 
 /// Whether the order could meet a live order of ours on the other side.
 fn crosses_own(order: &NewOrder, standing: &Standing<'_>) -> bool {
-    standing.own_opposite_px.is_some_and(|own| match order.side {
+    let own = standing.own_opposite_px.filter(|_| !planted("own_cross_unchecked"));
+    own.is_some_and(|own| match order.side {
         Side::Buy => order.px >= own,
         Side::Sell => order.px <= own,
     })
@@ -134,7 +142,18 @@ fn room(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> (Money, R
     let instrument = standing.instrument;
     let sign = Money::from(order.side.sign());
     let price = instrument.price(order.px);
-    let per_price = |amount: Money| if price > Money::ZERO { amount / price } else { Money::ZERO };
+    // Dividing is dear; an amount that pays for the whole order and for what comes before it
+    // limits nothing.
+    let whole = instrument.quantity(order.qty);
+    let per_price = |amount: Money, before: Money| {
+        if price <= Money::ZERO {
+            Money::ZERO
+        } else if amount >= price * (whole + before) {
+            whole + before
+        } else {
+            amount / price
+        }
+    };
 
     let mut room = (limits.max_order_base, Reason::ExposureLimit);
     let mut narrow = |amount: Money, reason: Reason| {
@@ -142,9 +161,9 @@ fn room(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> (Money, R
             room = (amount, reason);
         }
     };
-    narrow(per_price(limits.max_order_quote), Reason::ExposureLimit);
+    narrow(per_price(limits.max_order_quote, Money::ZERO), Reason::ExposureLimit);
     if let Some(free) = standing.free {
-        let payable = if order.side == Side::Buy { per_price(free) } else { free };
+        let payable = if order.side == Side::Buy { per_price(free, Money::ZERO) } else { free };
         narrow(payable, Reason::InsufficientFunds);
     }
 
@@ -160,10 +179,13 @@ fn room(order: &NewOrder, limits: &Limits, standing: &Standing<'_>) -> (Money, R
         narrow(reducible, Reason::Reducing);
     }
     if order.purpose == Purpose::Quote {
-        let position = sign * standing.position_base + standing.same_side_base;
+        let counts = !planted("gate_forgets_orders");
+        let working = if counts { standing.same_side_base } else { Money::ZERO };
+        let position = sign * standing.position_base + working;
         narrow(limits.inventory_limit_base - position, Reason::InventoryLimit);
-        let worst = exposure + standing.exposure_orders_base;
-        narrow(per_price(limits.max_net_exposure_quote) - worst, Reason::ExposureLimit);
+        let others = if counts { standing.exposure_orders_base } else { Money::ZERO };
+        let worst = exposure + others;
+        narrow(per_price(limits.max_net_exposure_quote, worst) - worst, Reason::ExposureLimit);
     } else if order.purpose == Purpose::Hedge {
         let position = sign * standing.position_base + standing.same_side_base;
         narrow(limits.inventory_limit_base - position, Reason::InventoryLimit);
@@ -224,10 +246,9 @@ mod tests {
         }
     }
 
-    fn check(order: NewOrder, change: impl FnOnce(&mut Standing<'_>)) -> Result<i64, Reason> {
-        let instrument = instrument();
-        let mut standing = Standing {
-            instrument: &instrument,
+    fn standing(instrument: &Instrument) -> Standing<'_> {
+        Standing {
+            instrument,
             position_base: Money::ZERO,
             same_side_base: Money::ZERO,
             exposure_base: Money::ZERO,
@@ -238,7 +259,12 @@ mod tests {
             own_opposite_px: None,
             free: Some(dec("100000")),
             reducing_only: false,
-        };
+        }
+    }
+
+    fn check(order: NewOrder, change: impl FnOnce(&mut Standing<'_>)) -> Result<i64, Reason> {
+        let instrument = instrument();
+        let mut standing = standing(&instrument);
         change(&mut standing);
         approve(order, &limits(), &standing).map(|approved| approved.order().qty.0)
     }
@@ -316,5 +342,97 @@ mod tests {
     fn the_venues_minimum_is_not_undercut() {
         assert_eq!(check(buy(6_000_000, 8, Purpose::Quote), |_| ()), Err(Reason::BelowMinimum));
         assert_eq!(check(buy(6_000_000, 9, Purpose::Quote), |_| ()), Ok(9));
+    }
+
+    #[test]
+    fn the_collar_holds_both_ways_to_its_edge() {
+        // 100 bps of 60,000.00 are 600.00.
+        let at = |px| check(buy(px, 100, Purpose::Quote), |_| ());
+        assert_eq!((at(6_059_999), at(5_940_001)), (Ok(100), Ok(100)));
+        assert_eq!(
+            (at(6_060_001), at(5_939_999)),
+            (Err(Reason::PriceCollar), Err(Reason::PriceCollar))
+        );
+        let no_price = |price| check(quote(), |s| s.reference_price = Some(price));
+        assert_eq!(
+            (no_price(0.0), no_price(-1.0)),
+            (Err(Reason::NoReference), Err(Reason::NoReference))
+        );
+    }
+
+    #[test]
+    fn an_order_is_cut_to_the_largest_allowed() {
+        let wide = |s: &mut Standing<'_>| {
+            s.position_base = dec("-5");
+            s.exposure_base = dec("-5");
+        };
+        // 0.1 base is 6,000 quote: the base limit is the tighter one; twice as dear it is not.
+        assert_eq!(check(buy(6_000_000, 90_000, Purpose::Quote), wide), Ok(10_000));
+        let dear = check(buy(12_000_000, 90_000, Purpose::Quote), |s| {
+            wide(s);
+            s.free = Some(dec("1000000"));
+            s.reference_price = Some(120_000.0);
+        });
+        assert_eq!(dear, Ok(8_333), "10,000 quote");
+        let mut tight = limits();
+        tight.max_order_quote = dec("600");
+        let instrument = instrument();
+        let standing = standing(&instrument);
+        let cut = approve(quote(), &tight, &standing).unwrap();
+        assert_eq!(cut.order().qty, Qty(1000));
+        tight.max_order_quote = dec("599.99");
+        assert_eq!(approve(quote(), &tight, &standing).unwrap().into_order().qty, Qty(999));
+    }
+
+    #[test]
+    fn quotes_are_counted_and_hedges_leave_to_the_venue() {
+        let hedge = |open| {
+            check(buy(6_000_000, 100, Purpose::Hedge), |s| {
+                s.exposure_base = dec("-0.02");
+                s.open_orders = open;
+            })
+        };
+        assert_eq!(check(quote(), |s| s.open_orders = 3), Ok(1000));
+        assert_eq!(check(quote(), |s| s.open_orders = 4), Err(Reason::Budget));
+        assert_eq!((hedge(4), hedge(199), hedge(200)), (Ok(100), Ok(100), Err(Reason::Budget)));
+    }
+
+    #[test]
+    fn the_venues_word_comes_first() {
+        let changed = |change: fn(&mut Instrument), order: NewOrder| {
+            let mut instrument = instrument();
+            change(&mut instrument);
+            approve(order, &limits(), &standing(&instrument)).map(|own| own.order().qty.0)
+        };
+        assert_eq!(changed(|own| own.trading = false, quote()), Err(Reason::NotTrading));
+        assert_eq!(changed(|own| own.max_qty = Qty(700), quote()), Ok(700));
+        assert_eq!(changed(|own| own.min_px = Px(6_000_000), quote()), Ok(1000));
+        assert_eq!(changed(|own| own.min_px = Px(6_000_001), quote()), Err(Reason::PriceCollar));
+        assert_eq!(changed(|own| own.max_px = Px(6_000_000), quote()), Ok(1000));
+        assert_eq!(changed(|own| own.max_px = Px(5_999_999), quote()), Err(Reason::PriceCollar));
+    }
+
+    #[test]
+    fn a_sell_is_the_mirror_image() {
+        let sell = |qty| NewOrder { side: Side::Sell, ..buy(6_000_000, qty, Purpose::Quote) };
+        assert_eq!(check(sell(1000), |s| s.position_base = dec("-0.045")), Ok(500));
+        assert_eq!(check(sell(1000), |s| s.exposure_base = dec("-0.045")), Ok(500));
+        assert_eq!(check(sell(1000), |s| s.position_base = dec("0.05")), Ok(1000));
+        assert_eq!(check(sell(1000), |s| s.free = Some(dec("0.004"))), Ok(400));
+        let meets = |px| check(sell(1000), |s| s.own_opposite_px = Some(Px(px)));
+        assert_eq!((meets(6_000_000), meets(5_999_999)), (Err(Reason::OwnOrderInTheWay), Ok(1000)));
+    }
+
+    #[test]
+    fn flattening_goes_by_its_own_position() {
+        let flatten = |position, working| {
+            check(buy(6_000_000, 1000, Purpose::Flatten), |s| {
+                s.position_base = dec(position);
+                s.same_side_base = dec(working);
+                s.exposure_base = dec("1");
+            })
+        };
+        assert_eq!(flatten("-0.006", "0.002"), Ok(400));
+        assert_eq!(flatten("0.006", "0"), Err(Reason::Reducing));
     }
 }

@@ -8,7 +8,9 @@ mod budget;
 pub mod capital;
 mod gate;
 pub mod normal;
+mod price_moves;
 
 pub use breaker::{Breaker, Trip};
 pub use budget::{Budget, Lane};
 pub use gate::{Approved, Limits, Standing, approve};
+pub use price_moves::PriceMoves;

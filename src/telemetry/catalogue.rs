@@ -49,6 +49,8 @@ pub const EVENTS: &[Event] = &[
         "An account differs from our ledger: no new risk until an operator has looked.",
     ),
     ("target_taken", "What the account held at the first start counts as flat from now on."),
+    ("holding_moved", "While nobody looked, more or less came to be held than our trades explain."),
+    ("key_checked", "What a venue says the API key may do."),
     ("instrument_listed", "The scales and limits that a venue lists for an instrument."),
     ("paused", "Quoting was paused by the operator."),
     ("resumed", "Quoting goes on by the operator's word."),

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    CapitalStage, FairSource, Instrument, InstrumentId, Money, Note, NoteLevel, OrderId, Px, Qty,
-    SettingChange, VenueId,
+    CapitalStage, FairSource, Instrument, InstrumentId, KeyCheck, Money, Note, NoteLevel, OrderId,
+    Px, Qty, SettingChange, VenueId,
 };
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
@@ -105,6 +105,7 @@ impl Line {
 pub fn describe(note: &Note, names: &Names) -> Line {
     orders(note, names)
         .or_else(|| trading(note, names))
+        .or_else(|| hedges(note, names))
         .or_else(|| estimates(note, names))
         .or_else(|| connections(note, names))
         .unwrap_or_else(|| daemon(note))
@@ -164,7 +165,7 @@ fn orders(note: &Note, names: &Names) -> Option<Line> {
 
 /// Quotes, fills and hedges.
 fn trading(note: &Note, names: &Names) -> Option<Line> {
-    use NoteLevel::{Error, Info};
+    use NoteLevel::Info;
     Some(match note {
         Note::SideReason { instrument, side, reason } => {
             let label = names.instrument(*instrument);
@@ -201,6 +202,15 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 None => line.with("order", Value::Null),
             }
         }
+        Note::Capital { .. } => capital(note)?,
+        _ => return None,
+    })
+}
+
+/// What is taken off, and what it cost.
+fn hedges(note: &Note, names: &Names) -> Option<Line> {
+    use NoteLevel::{Error, Info};
+    Some(match note {
         Note::HedgeStarted { instrument, side, qty, exposure_base, waited_ms } => {
             let (label, qty) = (names.instrument(*instrument), names.qty(*instrument, *qty));
             let exposure = amount(*exposure_base);
@@ -223,7 +233,6 @@ fn trading(note: &Note, names: &Names) -> Option<Line> {
                 .with("skew_bps_per_base", *skew_bps_per_base)
                 .with("std_base", amount(*std_base))
         }
-        Note::Capital { .. } => capital(note)?,
         Note::HedgeLate { base, exposure_base, since_ms } => {
             let exposure = amount(*exposure_base);
             let words = format!("{base}: not hedged for {since_ms} ms, exposure {exposure}");
@@ -448,6 +457,22 @@ fn connections(note: &Note, names: &Names) -> Option<Line> {
                 .with("text", text.as_str())
                 .floods(venue)
         }
+        Note::HoldingMoved { name, base, .. } => {
+            let text = format!(
+                "{name}: {base} came or went while nobody looked, by no trade of ours; it is no \
+                 part of the result"
+            );
+            Line::new(Warn, "holding_moved", text)
+                .with("instrument", name.as_str())
+                .with("base", base.to_string())
+        }
+        Note::KeyChecked { venue, check, text } => {
+            let level = if *check == KeyCheck::Sound { Info } else { Warn };
+            let venue = names.venue(*venue);
+            Line::new(level, "key_checked", format!("{venue}: {text}"))
+                .with("venue", venue)
+                .word("check", check)
+        }
         Note::ReconcileDiffers { venue, text } => {
             let venue = names.venue(*venue);
             Line::new(Error, "reconcile_differs", format!("{venue}: ledgers differ: {text}"))
@@ -463,6 +488,23 @@ fn connections(note: &Note, names: &Names) -> Option<Line> {
         }
         _ => return None,
     })
+}
+
+fn listed(instrument: &Instrument) -> Line {
+    let text = format!(
+        "{}: tick {}, lot {}, least notional {}, {}",
+        instrument.symbol,
+        instrument.tick_size,
+        instrument.lot_size,
+        instrument.min_notional,
+        if instrument.trading { "trading" } else { "not trading" }
+    );
+    Line::new(NoteLevel::Info, "instrument_listed", text)
+        .with("symbol", instrument.symbol.as_str())
+        .with("tick_size", instrument.tick_size.to_string())
+        .with("lot_size", instrument.lot_size.to_string())
+        .with("min_notional_quote", instrument.min_notional.to_string())
+        .with("trading", instrument.trading)
 }
 
 /// The daemon as a whole. The last of the table: a variant that is nowhere does not compile.
@@ -489,22 +531,7 @@ fn daemon(note: &Note) -> Line {
         Note::Halted { cause, text } => Line::new(Error, "halted", format!("halted: {text}"))
             .word("cause", cause)
             .with("text", text.as_str()),
-        Note::Listed { instrument } => {
-            let text = format!(
-                "{}: tick {}, lot {}, least notional {}, {}",
-                instrument.symbol,
-                instrument.tick_size,
-                instrument.lot_size,
-                instrument.min_notional,
-                if instrument.trading { "trading" } else { "not trading" }
-            );
-            Line::new(Info, "instrument_listed", text)
-                .with("symbol", instrument.symbol.as_str())
-                .with("tick_size", instrument.tick_size.to_string())
-                .with("lot_size", instrument.lot_size.to_string())
-                .with("min_notional_quote", instrument.min_notional.to_string())
-                .with("trading", instrument.trading)
-        }
+        Note::Listed { instrument } => listed(instrument),
         Note::Latch { set, text } => {
             let event = if *set { "latch_set" } else { "latch_cleared" };
             Line::new(Warn, event, text.as_str()).with("text", text.as_str())
@@ -532,6 +559,8 @@ fn daemon(note: &Note) -> Line {
         | Note::Link { .. }
         | Note::Garbled { .. }
         | Note::ReconcileDiffers { .. }
+        | Note::KeyChecked { .. }
+        | Note::HoldingMoved { .. }
         | Note::Reconciled { .. }
         | Note::FairSourceChanged { .. }
         | Note::Measured { .. } => Line::new(Debug, "note", "a note of another part of the table"),
@@ -715,6 +744,14 @@ pub(super) mod tests {
                 "target_taken",
             ),
             (Note::Listed { instrument: listing() }, "instrument_listed"),
+            (
+                Note::HoldingMoved { instrument, name: "spot:BTCUSDT".into(), base: Money::ONE },
+                "holding_moved",
+            ),
+            (
+                Note::KeyChecked { venue, check: KeyCheck::Sound, text: "words".into() },
+                "key_checked",
+            ),
         ];
         all.extend(hedging(base));
         all

@@ -221,7 +221,8 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             let names = Names::new(vec!["spot".into()], &[]);
-            let mut telemetry = Telemetry::new(names, Metrics::default(), None);
+            let mut telemetry =
+                Telemetry::new(names, Metrics::default(), None, crate::live::Story::default());
             let note =
                 Note::Garbled { venue: VenueId(0), text: "half \"a\" \u{1b}[31mframe".into() };
             telemetry.note(Ts::from_ms(1_723_161_255_208), &note);

@@ -270,25 +270,11 @@ impl Metrics {
                     .iter()
                     .for_each(|(name, value)| self.signal(&instrument(*id), name, *value));
             }
-            Note::OrderSent { instrument: id, purpose, .. } => {
-                inc(&self.orders, &vec![instrument(*id), ("purpose", word(purpose))]);
-            }
-            Note::OrderRejected { instrument: id, class, .. } => {
-                inc(&self.rejects, &vec![instrument(*id), ("class", word(class))]);
-            }
-            Note::OrderUnknown { instrument: id, .. } => inc(&self.unknown, &vec![instrument(*id)]),
-            Note::GateBlocked { instrument: id, reason, .. } => {
-                let reason = reason.as_str().to_owned();
-                inc(&self.blocked, &vec![instrument(*id), ("reason", reason)]);
-            }
-            Note::Filled { instrument: id, side, liquidity, fee_quote, position, .. } => {
-                let at = instrument(*id);
-                let labels =
-                    vec![at.clone(), ("side", side.to_string()), ("liquidity", word(liquidity))];
-                inc(&self.fills, &labels);
-                self.fees.get_or_create(&vec![at.clone()]).inc_by(number(*fee_quote));
-                self.position.get_or_create(&vec![at]).set(position.0 as f64);
-            }
+            Note::OrderSent { .. }
+            | Note::OrderRejected { .. }
+            | Note::OrderUnknown { .. }
+            | Note::GateBlocked { .. }
+            | Note::Filled { .. } => self.orders(note, names),
             Note::HedgeStarted { instrument: id, .. } => inc(&self.hedges, &vec![instrument(*id)]),
             Note::Capital { .. } => self.capital(note),
             Note::HedgeDone { .. } => self.hedge_done(note),
@@ -320,6 +306,8 @@ impl Metrics {
             | Note::Reconciled { .. }
             | Note::Listed { .. }
             | Note::TargetTaken { .. }
+            | Note::HoldingMoved { .. }
+            | Note::KeyChecked { .. }
             | Note::Latch { .. } => {}
         }
     }
@@ -364,6 +352,32 @@ impl Metrics {
         let labels = vec![("base", base.clone())];
         self.hedge_cost.get_or_create(&labels).inc_by(number(*fees_quote + *slippage_quote));
         self.hedge_risk_removed.get_or_create(&labels).inc_by(*risk_removed_quote);
+    }
+
+    fn orders(&self, note: &Note, names: &Names) {
+        let instrument = |id| ("instrument", names.instrument(id).to_owned());
+        match note {
+            Note::OrderSent { instrument: id, purpose, .. } => {
+                inc(&self.orders, &vec![instrument(*id), ("purpose", word(purpose))]);
+            }
+            Note::OrderRejected { instrument: id, class, .. } => {
+                inc(&self.rejects, &vec![instrument(*id), ("class", word(class))]);
+            }
+            Note::OrderUnknown { instrument: id, .. } => inc(&self.unknown, &vec![instrument(*id)]),
+            Note::GateBlocked { instrument: id, reason, .. } => {
+                let reason = reason.as_str().to_owned();
+                inc(&self.blocked, &vec![instrument(*id), ("reason", reason)]);
+            }
+            Note::Filled { instrument: id, side, liquidity, fee_quote, position, .. } => {
+                let at = instrument(*id);
+                let labels =
+                    vec![at.clone(), ("side", side.to_string()), ("liquidity", word(liquidity))];
+                inc(&self.fills, &labels);
+                self.fees.get_or_create(&vec![at.clone()]).inc_by(number(*fee_quote));
+                self.position.get_or_create(&vec![at]).set(position.0 as f64);
+            }
+            _ => {}
+        }
     }
 
     fn state(&self, from: State, to: State) {

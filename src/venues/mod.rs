@@ -8,7 +8,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use crate::domain::{Action, Event, LinkKind, Span, Ts};
+use crate::domain::{Action, Event, InstrumentId, LinkKind, Span, TradesFrom, Ts};
 
 pub mod binance;
 
@@ -102,7 +102,9 @@ pub struct HttpReply {
 /// What a protocol wants done on the wire.
 #[derive(Clone, Debug)]
 pub enum Frame {
-    /// Open a websocket; a second one under the same link replaces the first.
+    /// Open a websocket. One that is open under the same link serves until the new one does, and
+    /// is then dropped: `on_renewed` follows, or `on_not_renewed` when there is no new one. A driver
+    /// that cannot keep two at once may replace the first at once, with `on_open`.
     Connect {
         /// The name of the connection.
         link: LinkKind,
@@ -136,15 +138,33 @@ pub struct Outbox {
     pub frames: Vec<Frame>,
 }
 
+/// In which order the decisions of one step leave: cancels first, those of one instrument side by
+/// side, so that they can share requests; the rest as it was decided.
+#[must_use]
+pub fn wire_order(action: &Action) -> (bool, InstrumentId) {
+    match action {
+        Action::Cancel { instrument, .. } => (false, *instrument),
+        _ => (true, InstrumentId(0)),
+    }
+}
+
 /// One venue's session, bytes in and bytes out. Synchronous, deterministic, without IO.
 ///
 /// Nothing here fails: what cannot be read becomes [`Event::Garbled`] and invalidates whatever it
 /// concerned, so that a bad message never stops trading elsewhere and is never lost.
 pub trait Protocol: Send {
+    /// Called before `start` when an earlier session goes on: read our trades from there on, not
+    /// from now on. A venue without such a list does nothing.
+    fn resume_trades(&mut self, _from: &[(InstrumentId, TradesFrom)]) {}
     /// Called once: ask for the clock, exchange information, account mode, connections.
     fn start(&mut self, now: Ts, out: &mut Outbox);
     /// A websocket is open.
     fn on_open(&mut self, link: LinkKind, now: Ts, out: &mut Outbox);
+    /// A new websocket has taken the place of the open one without a gap; what the old one told
+    /// last may be told again.
+    fn on_renewed(&mut self, link: LinkKind, now: Ts, out: &mut Outbox);
+    /// No new websocket could be opened in place of the open one, which serves on.
+    fn on_not_renewed(&mut self, link: LinkKind, now: Ts, why: &str, out: &mut Outbox);
     /// A text frame arrived.
     fn on_text(&mut self, link: LinkKind, now: Ts, text: &str, out: &mut Outbox);
     /// A ping or pong arrived: proof of life without data.
@@ -155,6 +175,13 @@ pub trait Protocol: Send {
     fn on_reply(&mut self, tag: Tag, now: Ts, reply: Reply, out: &mut Outbox);
     /// Turn a decision into bytes.
     fn encode(&mut self, now: Ts, action: &Action, out: &mut Outbox);
+    /// Turn the first of these decisions into bytes, with as many of the next as the venue takes
+    /// in the same request; how many that were, at least one where there is one.
+    fn encode_many(&mut self, now: Ts, actions: &[&Action], out: &mut Outbox) -> usize {
+        let Some(first) = actions.first() else { return 0 };
+        self.encode(now, first, out);
+        1
+    }
     /// The instant given by `next_timeout` has come.
     fn on_timeout(&mut self, now: Ts, out: &mut Outbox);
     /// When to call `on_timeout`.

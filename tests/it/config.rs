@@ -76,6 +76,12 @@ fn naughty_files_are_refused_with_a_reason() {
             "fair_price = \"last\"",
             &["signals.fair_price", "\"mid\"", "micro_price"],
         ),
+        ("max_move_bps = 300", "max_move_bps = 0", &["reference.max_move_bps", "1 to 10000"]),
+        (
+            "move_window_ms = 10000",
+            "move_window_ms = 10",
+            &["reference.move_window_ms", "1000 to 600000"],
+        ),
         ("alpha = \"off\"", "alpha = \"on\"", &["signals.alpha", "depth_imbalance"]),
         ("horizon_ms = 1000", "horizon_ms = 0", &["signals.horizon_ms", "100 to 60000"]),
         ("max_alpha_bps = 2.0", "max_alpha_bps = -1.0", &["signals.max_alpha_bps"]),

@@ -6,11 +6,15 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, which may unwrap")]
 
 mod bad_input;
+mod crowd;
 mod demo;
+mod disk;
 mod faces;
 mod guard;
+mod kills;
 mod life;
 mod middleman;
+mod permissions;
 mod rig;
 mod stops;
 mod tuning;

@@ -4,6 +4,9 @@
 //! milliseconds, and `<` lines, the actions that follow. `UPDATE_GOLDEN=1 cargo test` rewrites the
 //! `<` lines; a change of behaviour is then a diff to read.
 
+mod controls;
+mod resumed;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -29,7 +32,7 @@ fn limits() -> Limits {
     }
 }
 
-fn hedge_params() -> HedgeParams {
+pub fn hedge_params() -> HedgeParams {
     HedgeParams {
         trigger_base: dec("0.003"),
         target_base: dec("0"),
@@ -92,7 +95,12 @@ pub fn params() -> Params {
             use_own_order_filter: true,
         },
         signals: SignalUse::default(),
-        reference: ReferenceParams { max_disagreement_bps: 50.0, max_age: Span::from_ms(3000) },
+        reference: ReferenceParams {
+            max_disagreement_bps: 50.0,
+            max_age: Span::from_ms(3000),
+            max_move_bps: 300.0,
+            move_window: Span::from_s(10),
+        },
         fair: FairParams::default(),
         estimators: EstimatorParams::default(),
         hedge: Some(hedge_params()),
@@ -112,22 +120,6 @@ pub fn params() -> Params {
 }
 
 /// Hedging by the band, with as many hedge instruments, each on its own venue.
-fn banded(hedges: u8) -> Params {
-    let mut params = params();
-    for extra in 1..hedges {
-        let mut venue = params.venues[1].clone();
-        venue.name = format!("perp{}", extra + 1);
-        params.venues.push(venue);
-        let mut instrument = params.instruments[1].clone();
-        instrument.venue = VenueId(extra + 1);
-        params.instruments.push(instrument);
-    }
-    let hedge = params.hedge.as_mut().unwrap();
-    hedge.mode = HedgeMode::Band;
-    hedge.trigger_base = dec("0.0085");
-    params
-}
-
 pub fn instrument(id: u16) -> Instrument {
     let spot = id == 0;
     Instrument {
@@ -154,16 +146,16 @@ const START_MS: i64 = 1_700_000_000_000;
 /// Instruments of the stories, by id; each is alone on the venue of the same number.
 const NAMES: [&str; 3] = ["spot", "perp", "perp2"];
 
-struct Story {
-    venues: u8,
+pub struct Story {
+    pub venues: u8,
     /// What is quoted on spot.
-    spot_base: &'static str,
-    engine: Engine,
-    now_ms: i64,
-    sent: BTreeMap<u32, NewOrder>,
-    trade_id: u64,
+    pub spot_base: &'static str,
+    pub engine: Engine,
+    pub now_ms: i64,
+    pub sent: BTreeMap<u32, NewOrder>,
+    pub trade_id: u64,
     /// Orders that the story names and that were never sent.
-    mistakes: Vec<String>,
+    pub mistakes: Vec<String>,
 }
 
 impl Story {
@@ -171,7 +163,7 @@ impl Story {
         Story::with(params())
     }
 
-    fn with(params: Params) -> Story {
+    pub fn with(params: Params) -> Story {
         Story {
             venues: u8::try_from(params.venues.len()).unwrap(),
             spot_base: "BTC",
@@ -183,12 +175,12 @@ impl Story {
         }
     }
 
-    fn now(&self) -> Ts {
+    pub fn now(&self) -> Ts {
         Ts::from_ms(START_MS + self.now_ms)
     }
 
     /// Plays one `>` line and returns the `<` lines.
-    fn play(&mut self, line: &str) -> Vec<String> {
+    pub fn play(&mut self, line: &str) -> Vec<String> {
         let (at, rest) = line.split_once(' ').unwrap_or((line, ""));
         let at = at.strip_suffix("ms").and_then(|ms| ms.parse().ok());
         self.now_ms = at.unwrap_or_else(|| panic!("{line:?} does not begin with a time"));
@@ -206,21 +198,23 @@ impl Story {
         told.into_iter().chain(done).collect()
     }
 
+    fn connect(&self, inbox: &mut Vec<Event>) {
+        connected(self.venues, inbox);
+        for event in inbox {
+            if let Event::Listed(own) = event
+                && own.id.0 == 0
+            {
+                own.base = Asset::new(self.spot_base);
+            }
+        }
+    }
+
     fn events(&mut self, part: &str, inbox: &mut Vec<Event>) {
         let words: Vec<&str> = part.split_whitespace().collect();
         let at = self.now();
         let which = |word: &str| NAMES.iter().position(|name| *name == word).unwrap() as u16;
         match words.as_slice() {
-            ["connected"] => {
-                connected(self.venues, inbox);
-                for event in inbox {
-                    if let Event::Listed(own) = event
-                        && own.id.0 == 0
-                    {
-                        own.base = Asset::new(self.spot_base);
-                    }
-                }
-            }
+            ["connected"] => self.connect(inbox),
             ["mark", who, price] => inbox.push(Event::Mark(Mark {
                 instrument: InstrumentId(which(who)),
                 mark_price: dec(price),
@@ -233,18 +227,7 @@ impl Story {
                 inbox.push(Event::Account(self.account(which(who), rest)));
             }
             ["book", who, bid, ask] => {
-                let own = instrument(which(who));
-                let level = |text: &str| {
-                    let (px, qty) = text.split_once('x').unwrap();
-                    Level { px: own.px(dec(px)).unwrap(), qty: own.qty(dec(qty)).unwrap() }
-                };
-                inbox.push(Event::Book(BookUpdate {
-                    instrument: own.id,
-                    snapshot: true,
-                    bids: vec![level(bid)],
-                    asks: vec![level(ask)],
-                    at,
-                }));
+                inbox.push(book(&instrument(which(who)), bid, ask, at));
             }
             ["lost", who] => inbox
                 .push(Event::BookLost { instrument: InstrumentId(which(who)), why: BookLoss::Gap }),
@@ -492,6 +475,21 @@ fn describe_note(note: &Note) -> Option<String> {
     })
 }
 
+/// A book of one level a side, each as `price x quantity`.
+fn book(own: &Instrument, bid: &str, ask: &str, at: Ts) -> Event {
+    let level = |text: &str| {
+        let (px, qty) = text.split_once('x').unwrap();
+        Level { px: own.px(dec(px)).unwrap(), qty: own.qty(dec(qty)).unwrap() }
+    };
+    Event::Book(BookUpdate {
+        instrument: own.id,
+        snapshot: true,
+        bids: vec![level(bid)],
+        asks: vec![level(ask)],
+        at,
+    })
+}
+
 pub fn connected(venues: u8, inbox: &mut Vec<Event>) {
     for id in 0..venues {
         let venue = VenueId(id);
@@ -522,11 +520,11 @@ fn replay(story: &str, params: Params) -> String {
     written
 }
 
-fn check(name: &str) {
+pub fn check(name: &str) {
     check_with(name, params());
 }
 
-fn check_with(name: &str, params: Params) {
+pub fn check_with(name: &str, params: Params) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name);
     let story = std::fs::read_to_string(&path).unwrap();
     let replayed = replay(&story, params);
@@ -566,103 +564,34 @@ fn a_question_is_answered_step_by_step_and_changes_nothing() {
 }
 
 #[test]
-fn inside_the_band_nothing_is_hedged_and_beyond_it_only_back_to_its_edge() {
-    let mut params = banded(1);
-    params.hedge.as_mut().unwrap().urgent_share = 0.75;
-    check_with("band.txt", params);
-}
-
-#[test]
-fn a_hedge_goes_where_it_is_cheapest_and_past_a_venue_that_is_down() {
-    let mut params = banded(2);
-    params.hedge.as_mut().unwrap().mode = HedgeMode::Trigger;
-    params.hedge.as_mut().unwrap().trigger_base = dec("0.003");
-    check_with("routing.txt", params);
-}
-
-#[test]
-fn a_hedge_rests_at_the_touch_and_takes_the_rest_when_its_time_is_up() {
-    let mut params = params();
-    params.hedge.as_mut().unwrap().passive = Span::from_ms(500);
-    check_with("passive.txt", params);
-}
-
-/// ETH on spot and the BTC perpetual: what is held of the one is hedged with the other, by as much
-/// as they have been seen to move together.
-#[test]
-fn an_asset_without_a_hedge_instrument_goes_by_the_one_that_moves_with_it() {
-    let mut params = params();
-    params.hedge.as_mut().unwrap().cross = true;
-    let mut story = Story::with(params);
-    story.spot_base = "ETH";
-    story.play("0ms connected");
-    story.play("5ms account spot ETH=1 USDT=100000; account perp USDT=100000");
-    let book = |ms: i64, up: i64| {
-        // Half a move of the perpetual for each of spot, so that beta is 2.
-        let (spot, perp) = (60_000 + 60 * up, 60_000 + 30 * up);
-        format!(
-            "{ms}ms alive; mark spot {spot}; mark perp {perp}; book spot {spot}.00x1 {spot}.01x1; \
-             book perp {perp}.0x1 {perp}.1x1"
-        )
-    };
-    let mut sent = Vec::new();
-    // Levels change between the joint samples, which are 5 s apart.
-    for step in 1..300 {
-        let level = (step + 2) / 5;
-        let up = i64::from((level * 7 + level / 3) % 5 > 1);
-        for line in story.play(&book(step * 1_000, up)) {
-            let buys = line.starts_with("place #") && line.contains("spot buy");
-            sent.extend(line.split_whitespace().nth(1).filter(|_| buys).map(str::to_owned));
-            if let Some(id) = line.strip_prefix("cancel ") {
-                story.play(&format!("{}ms canceled {id}", step * 1_000 + 2));
-            }
-        }
-        for order in story.engine.status(story.now()).orders {
-            let number = order.id.strip_prefix("1-").unwrap().to_owned();
-            if order.state == "sent" {
-                story.play(&format!("{}ms ack #{number}", step * 1_000 + 3));
-            }
-        }
-    }
-    let before = story.engine.status(story.now());
-    assert_eq!(before.state, State::Quoting);
-    let bid = sent.last().unwrap();
-    let done = story.play(&format!("299100ms alive; fill {bid} 0.002; filled {bid} 0.002"));
-    let hedge = done
-        .iter()
-        .find(|line| line.contains("perp sell"))
-        .unwrap_or_else(|| panic!("{done:?} {:?}", story.engine.status(story.now()).exposure));
-    assert!(hedge.contains("x 0.00"), "{hedge}");
-    let after = story.engine.status(story.now());
-    let view = after.exposure.iter().find_map(|group| group.hedge.as_ref()).unwrap();
-    let leg = &view.cross[0];
-    assert!((leg.beta - 2.0).abs() < 0.1 && leg.correlation > 0.95, "{leg:?}");
-    assert!(leg.residual_share < 0.3 && leg.confidence > 0.9, "{leg:?}");
-    assert!(view.exposure_base > dec("0.0035") && view.exposure_base < dec("0.0041"), "{view:?}");
-}
-
-#[test]
-fn a_fill_is_answered_in_the_same_step_however_long_quotes_are_to_stand() {
-    let mut params = params();
-    params.pace.reprice_min_interval = Span::from_s(10);
-    let mut story = Story::with(params);
-    let book = |ms: i64, bid: &str| {
-        format!("{ms}ms alive; book spot {bid}x1 60000.01x1; book perp 59980.0x1 59980.1x1")
-    };
-    story.play("0ms connected");
-    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
-    story.play(&book(10, "60000.00"));
-    story.play("20ms ack #1; ack #2");
-    let moved = story.play(&book(1000, "59900.00"));
-    assert!(!moved.iter().any(|line| line.starts_with("place")), "too soon: {moved:?}");
-    let filled = story.play("1100ms fill #1 0.002; filled #1 0.002");
-    assert!(filled.iter().any(|line| line.contains("spot buy")), "{filled:?}");
-    assert!(filled.contains(&"cancel #2".to_owned()), "both sides: {filled:?}");
-}
-
-#[test]
 fn a_kill_cancels_everything_and_stays_halted() {
     check("kill.txt");
+}
+
+#[test]
+fn a_kill_over_a_halt_that_would_not_last_is_latched() {
+    let mut engine = Engine::new(params());
+    let mut actions = Vec::new();
+    let fault = Event::Control(Control::Fault { text: "disk full".to_owned() });
+    let kill = Event::Control(Control::Kill { flatten: false });
+    engine.step(Ts::from_ms(1), &[fault, kill], &mut actions);
+    let halts = actions.iter().filter_map(|action| match action {
+        Action::Note(Note::Halted { cause, .. }) => Some(*cause),
+        _ => None,
+    });
+    assert_eq!(halts.collect::<Vec<_>>(), [HaltCause::Fault, HaltCause::Operator]);
+    assert_eq!(engine.halt_cause(), Some(HaltCause::Operator));
+}
+
+#[test]
+fn a_resume_also_ends_a_latched_halt_that_waits_for_the_accounts() {
+    let latch = Some((HaltCause::Operator, "killed before".to_owned()));
+    let mut engine = Engine::new(Params { latch, ..params() });
+    let mut actions = Vec::new();
+    engine.step(Ts::from_ms(1), &[Event::Control(Control::Resume)], &mut actions);
+    let ended = |action: &Action| matches!(action, Action::Note(Note::Latch { set: false, .. }));
+    assert_eq!(actions.iter().filter(|action| ended(action)).count(), 1, "{actions:?}");
+    assert_eq!(engine.halt_cause(), None);
 }
 
 #[test]

@@ -32,12 +32,14 @@ const MARKET: LinkKind = LinkKind::Market;
 
 // ---- a protocol that records ----
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Saw {
     Started,
     Open,
     Text(String),
     Alive,
+    Renewed,
+    NotRenewed(String),
     Closed(String),
     Reply(u64, Reply),
     Finished,
@@ -64,6 +66,12 @@ impl Protocol for Fake {
     }
     fn on_open(&mut self, _link: LinkKind, _now: Ts, out: &mut Outbox) {
         self.see(Saw::Open, out);
+    }
+    fn on_renewed(&mut self, _link: LinkKind, _now: Ts, out: &mut Outbox) {
+        self.see(Saw::Renewed, out);
+    }
+    fn on_not_renewed(&mut self, _link: LinkKind, _now: Ts, why: &str, out: &mut Outbox) {
+        self.see(Saw::NotRenewed(why.to_owned()), out);
     }
     fn on_text(&mut self, _link: LinkKind, _now: Ts, text: &str, out: &mut Outbox) {
         self.see(Saw::Text(text.to_owned()), out);

@@ -4,9 +4,11 @@
 mod clients;
 mod config;
 mod daemon;
+mod deploy;
 mod engine;
 mod exchange;
 mod golden;
+mod hedging;
 mod live;
 mod loopback;
 mod market;

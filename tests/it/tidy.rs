@@ -35,6 +35,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "simulate",
+        &["domain", "inventory", "orders", "engine", "venues", "sim", "journal", "config"],
+    ),
+    (
         "cli",
         &[
             "domain",
@@ -51,6 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "telemetry",
             "report",
+            "simulate",
         ],
     ),
     ("lib", &[]),
@@ -58,8 +63,18 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules in which nothing awaits, reads a clock, opens anything or writes a line.
-const PURE: &[&str] =
-    &["domain", "market", "inventory", "quoting", "risk", "orders", "engine", "venues", "sim"];
+const PURE: &[&str] = &[
+    "domain",
+    "market",
+    "inventory",
+    "quoting",
+    "risk",
+    "orders",
+    "engine",
+    "venues",
+    "sim",
+    "simulate",
+];
 
 const BANNED_IN_PURE: &[&str] = &[
     "tokio",
@@ -264,4 +279,38 @@ fn long_functions(text: &str) -> Vec<(String, usize)> {
         }
     }
     found
+}
+
+/// Whether a test of that name exists: `a::b::name` is in `a/b.rs`, under `tests/it` or `src`.
+fn is_a_test(name: &str) -> bool {
+    let (module, function) = name.rsplit_once("::").unwrap();
+    let module = module.strip_suffix("::tests").unwrap_or(module).replace("::", "/");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let whole = name.rsplit_once("::").unwrap().0.replace("::", "/");
+    let mut files = ["tests/it", "src"].into_iter().flat_map(|dir| {
+        [format!("{module}.rs"), format!("{module}/mod.rs"), format!("{whole}.rs")]
+            .map(|file| root.join(dir).join(file))
+    });
+    files.any(|file| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        lines.iter().enumerate().any(|(number, line)| {
+            line.starts_with(&format!("fn {function}(")) && {
+                let above = lines[..number].iter().rev();
+                above.take_while(|line| line.starts_with("#[")).any(|line| *line == "#[test]")
+            }
+        })
+    })
+}
+
+#[test]
+fn every_test_on_the_page_of_controls_exists() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/controls.md");
+    let text = fs::read_to_string(page).unwrap();
+    let names: Vec<&str> =
+        text.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    assert!(names.len() > 60, "{} names", names.len());
+    let missing: Vec<&&str> = names.iter().filter(|name| !is_a_test(name)).collect();
+    assert!(missing.is_empty(), "no such test: {missing:#?}");
+    assert!(!is_a_test("tidy::no_such_test") && !is_a_test("tidy::is_a_test"), "it bites");
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod bad_weather;
+mod batches;
 mod market_data;
 mod recordings;
 mod replies;
@@ -112,6 +113,9 @@ impl Rig {
                         .to_string()
                 }
                 "dual" => json!({"dualSidePosition": false}).to_string(),
+                "apiRestrictions" => json!({"ipRestrict": true, "enableWithdrawals": false,
+                    "enableInternalTransfer": false, "permitsUniversalTransfer": false})
+                .to_string(),
                 "listenKey" => json!({"listenKey": "abc"}).to_string(),
                 "countdownCancelAll" => json!({"symbol": "X", "countdownTime": "1"}).to_string(),
                 other => panic!("{other} at start-up"),

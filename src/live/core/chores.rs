@@ -10,6 +10,9 @@ use super::{CHORES, Driver, FAREWELL, LEAST_FAREWELL};
 use crate::domain::{NoteLevel, Ts};
 use crate::engine::Ending;
 
+/// Levels a side that a dashboard sees of a book.
+const LADDER_LEVELS: usize = 10;
+
 impl Driver {
     /// What no event announces: silent links, failed observers, a stepped clock; and the snapshot.
     pub(super) fn chores(&mut self, now: Ts) {
@@ -33,8 +36,22 @@ impl Driver {
         for text in self.parts.observers.failures() {
             self.fault(text);
         }
+        self.keep_ledger();
         self.beat(at);
         self.publish(now, at);
+    }
+
+    /// Hands a ledger that has changed to its keeper, unless he is still busy with the last one.
+    pub(super) fn keep_ledger(&mut self) {
+        let version = self.engine.ledger_version();
+        if version == self.kept || !self.parts.observers.takes_ledger() {
+            return;
+        }
+        if let Some(ledger) = self.engine.ledger()
+            && self.parts.observers.keep_ledger(Some(ledger))
+        {
+            self.kept = version;
+        }
     }
 
     /// Feeds the service manager's watchdog and tells it the state.
@@ -70,8 +87,10 @@ impl Driver {
             reactions: self.reactions.status(),
         };
         let engine = self.engine.status(now);
+        let watched = self.parts.board.is_watched();
+        let ladders = if watched { self.engine.ladders(LADDER_LEVELS) } else { Vec::new() };
         let latency = self.latency.clone();
-        let snapshot = Snapshot { at: now, at_ns: now, engine, driver, latency };
+        let snapshot = Snapshot { at: now, at_ns: now, engine, driver, ladders, latency };
         self.parts.board.offer(at, snapshot);
     }
 

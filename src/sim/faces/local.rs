@@ -11,8 +11,10 @@ use super::spot::api::{frame_kind, frame_refusal};
 use super::streams::{ConnId, Outbox, Route};
 use super::usdm::UsdmFace;
 use super::venue::{Ctx, Outcome, Venue};
-use crate::domain::{InstrumentKind, Span, Ts};
-use crate::sim::{AccountId, Exchange, ExchangeParams, Happening, MarketId, Wallet};
+use crate::domain::{Instrument, InstrumentKind, Span, Ts};
+use crate::sim::{
+    AccountId, Answer, Command, Exchange, ExchangeParams, Happening, MarketId, Refusal, Wallet,
+};
 
 /// Markets, accounts, keys and faults of the local exchange.
 #[derive(Debug)]
@@ -51,6 +53,35 @@ pub struct LocalExchange {
     requests: u64,
     /// New orders asked for, carried out or not.
     order_requests: u64,
+}
+
+/// What a key may do beside trading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyRights {
+    /// It works from named addresses only.
+    pub ip_restricted: bool,
+    /// It may withdraw.
+    pub withdrawals: bool,
+    /// It may transfer between the accounts of one owner.
+    pub internal_transfers: bool,
+    /// It may transfer between the wallets of an account.
+    pub universal_transfers: bool,
+}
+
+impl KeyRights {
+    fn body(self) -> String {
+        let mut body = RESTRICTIONS.to_owned();
+        for (name, granted) in [
+            ("ipRestrict", self.ip_restricted),
+            ("enableWithdrawals", self.withdrawals),
+            ("enableInternalTransfer", self.internal_transfers),
+            ("permitsUniversalTransfer", self.universal_transfers),
+        ] {
+            let told = |value: bool| format!("\"{name}\":{value}");
+            body = body.replace(&told(false), &told(granted));
+        }
+        body
+    }
 }
 
 /// What `apiRestrictions` says of a key that may trade and not withdraw.
@@ -104,6 +135,11 @@ impl LocalExchange {
         };
         local.advance(now, &mut Outbox::default());
         Ok(local)
+    }
+
+    /// What `apiRestrictions` says of an account's keys from now on.
+    pub fn permit(&mut self, account: u32, rights: &KeyRights) {
+        self.spot.restrictions_of.insert(account, rights.body());
     }
 
     /// The matching engine behind both venues, to look at.
@@ -384,6 +420,28 @@ impl LocalExchange {
             }
             Happening::TapeEnded { .. } => {}
         }
+    }
+
+    /// Carries out a command past both venues' protocols: what somebody else who has the account,
+    /// in a browser say, does. Streams tell of it.
+    ///
+    /// # Errors
+    /// Why the exchange refuses it.
+    pub fn submit(
+        &mut self,
+        now: Ts,
+        account: AccountId,
+        command: &Command,
+        out: &mut Outbox,
+    ) -> Result<Answer, Refusal> {
+        let answer = self.exchange.submit(now, account, command, &mut self.happened);
+        self.tell(now, out);
+        answer
+    }
+
+    /// Changes a market's limits, as a venue does; see [`Exchange::set_limits`].
+    pub fn set_limits(&mut self, market: MarketId, limits: &Instrument) -> bool {
+        self.exchange.set_limits(market, limits)
     }
 
     /// Adds a fault, counted from now.

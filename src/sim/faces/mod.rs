@@ -13,4 +13,4 @@ pub mod streams;
 pub mod usdm;
 pub mod venue;
 
-pub use local::{LocalExchange, LocalParams, Reply};
+pub use local::{KeyRights, LocalExchange, LocalParams, Reply};

@@ -32,6 +32,8 @@ pub struct SpotFace {
     fees: Vec<crate::sim::FeeTier>,
     /// The body of `apiRestrictions`; absent as on test networks.
     restrictions: Option<String>,
+    /// The same by account, where it differs.
+    pub(super) restrictions_of: BTreeMap<u32, String>,
     last_execution: u64,
     /// Rows of `order/amendments` by order, each with its execution id.
     amendments: BTreeMap<u64, Vec<(u64, String)>>,
@@ -151,6 +153,7 @@ impl SpotFace {
             api: api::Sessions::default(),
             fees: of_kind(InstrumentKind::Spot).map(|(_, _, fees)| fees.clone()).collect(),
             restrictions,
+            restrictions_of: BTreeMap::new(),
             last_execution: 0,
             amendments: BTreeMap::new(),
         }
@@ -167,7 +170,8 @@ impl SpotFace {
         let Some(call) = find_call(CALLS, request.method, request.path) else {
             return refused(ApiError::new(-1000, "No such path.").status(404));
         };
-        if call.op == Op::Restrictions && self.restrictions.is_none() {
+        let unserved = self.restrictions.is_none() && self.restrictions_of.is_empty();
+        if call.op == Op::Restrictions && unserved {
             return refused(ApiError::new(-1000, "Not served by test networks.").status(404));
         }
         let params = Params::parse(request.query, request.body);
@@ -232,7 +236,12 @@ impl SpotFace {
             Op::MyFilters => self.my_filters(params),
             Op::ExecutionRules => self.execution_rules(params),
             Op::ReferencePrice => self.reference_price(params),
-            Op::Restrictions => Ok(self.restrictions.clone().unwrap_or_default()),
+            Op::Restrictions => self
+                .restrictions_of
+                .get(&account)
+                .or(self.restrictions.as_ref())
+                .cloned()
+                .ok_or_else(|| ApiError::new(-1000, "Not served by test networks.").status(404)),
         }
     }
 }

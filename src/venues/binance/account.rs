@@ -7,7 +7,7 @@ use super::sign::Query;
 use super::{Ask, Product, Session, Timer, backoff, wire};
 use crate::domain::{
     AccountSnapshot, Asset, Balance, Event, LinkKind, Money, OrderId, OrderUpdate, RejectClass,
-    Span, Ts,
+    Span, Ts, planted,
 };
 use crate::venues::{Frame, Outbox};
 use secrecy::ExposeSecret;
@@ -53,6 +53,7 @@ impl Session {
         if self.params.product == Product::UsdM {
             self.ask_mode(now, out);
         }
+        self.ask_permissions(now, out);
         for action in std::mem::take(&mut self.deferred) {
             self.encode_action(now, &action, out);
         }
@@ -240,7 +241,7 @@ impl Session {
         let armed = self.params.dead_man_switch.is_none()
             || self.markets.iter().all(|market| market.is_out() || market.armed_until.is_some());
         let link = self.link(LinkKind::User);
-        let usable = link.open && self.user.subscribed && armed;
+        let usable = link.open && self.user.subscribed && armed && self.key_checked;
         if usable != link.up {
             let why = if usable || armed { "" } else { "the dead-man switch is not armed" };
             self.set_up(LinkKind::User, usable, why, out);
@@ -297,7 +298,11 @@ impl Session {
     /// An order request sent at `sent_at` was carried out: the user stream owes us news of it.
     pub(super) fn expect_echo(&mut self, sent_at: Ts, now: Ts) {
         let told = self.user.told_at >= sent_at;
-        if !told && self.link(LinkKind::User).up && self.timers.get(&Timer::Echo).is_none() {
+        if !told
+            && !planted("no_echo_watch")
+            && self.link(LinkKind::User).up
+            && self.timers.get(&Timer::Echo).is_none()
+        {
             self.timers.insert(Timer::Echo, now + ECHO_TIMEOUT);
         }
     }

@@ -1,5 +1,7 @@
 //! Decisions to requests: endpoints, parameters, and what may not leave at all.
 
+use std::fmt;
+
 use super::sign::Query;
 use super::{Ask, Known, Product, Session};
 use crate::domain::{
@@ -27,9 +29,12 @@ pub(super) enum Call {
     Depth,
     Fees,
     Mode,
+    Permissions,
     Place,
+    PlaceMany,
     Amend,
     Cancel,
+    CancelMany,
     Query,
     OpenOrders,
     Account,
@@ -59,9 +64,16 @@ impl Call {
             Call::Fees => ("GET /api/v3/account/commission", "GET /fapi/v1/commissionRate"),
             // Spot has no position mode; nothing asks it there.
             Call::Mode => ("GET /fapi/v1/positionSide/dual", "GET /fapi/v1/positionSide/dual"),
+            // Production serves it beside the spot API only.
+            Call::Permissions => {
+                ("GET /sapi/v1/account/apiRestrictions", "GET /sapi/v1/account/apiRestrictions")
+            }
             Call::Place => ("POST /api/v3/order", "POST /fapi/v1/order"),
             Call::Amend => ("PUT /api/v3/order/amend/keepPriority", "PUT /fapi/v1/order"),
             Call::Cancel => ("DELETE /api/v3/order", "DELETE /fapi/v1/order"),
+            // Spot has no batches; nothing asks it there.
+            Call::PlaceMany => ("POST /fapi/v1/batchOrders", "POST /fapi/v1/batchOrders"),
+            Call::CancelMany => ("DELETE /fapi/v1/batchOrders", "DELETE /fapi/v1/batchOrders"),
             Call::Query => ("GET /api/v3/order", "GET /fapi/v1/order"),
             Call::OpenOrders => ("GET /api/v3/openOrders", "GET /fapi/v1/openOrders"),
             Call::Account => ("GET /api/v3/account", "GET /fapi/v3/account"),
@@ -100,9 +112,12 @@ impl Call {
             Call::ListenKey | Call::KeepAlive | Call::Farewell => Security::Key,
             Call::Fees
             | Call::Mode
+            | Call::Permissions
             | Call::Place
+            | Call::PlaceMany
             | Call::Amend
             | Call::Cancel
+            | Call::CancelMany
             | Call::Query
             | Call::OpenOrders
             | Call::Account
@@ -114,8 +129,10 @@ impl Call {
 
     pub(super) fn urgency(self) -> Urgency {
         match self {
-            Call::Cancel => Urgency::Cancel,
-            Call::Place | Call::Amend | Call::Query | Call::DeadMan => Urgency::Order,
+            Call::Cancel | Call::CancelMany => Urgency::Cancel,
+            Call::Place | Call::PlaceMany | Call::Amend | Call::Query | Call::DeadMan => {
+                Urgency::Order
+            }
             _ => Urgency::Background,
         }
     }
@@ -169,7 +186,7 @@ impl Session {
         }
     }
 
-    fn may_place(&self, slot: usize, now: Ts, order: &NewOrder) -> Result<(), Held> {
+    pub(super) fn may_place(&self, slot: usize, now: Ts, order: &NewOrder) -> Result<(), Held> {
         self.may_send(now)?;
         if now < self.orders_blocked_until {
             return Err((RejectClass::Throttled, "order count limit reached".to_owned()));
@@ -181,7 +198,7 @@ impl Session {
         Ok(())
     }
 
-    fn may_send(&self, now: Ts) -> Result<(), Held> {
+    pub(super) fn may_send(&self, now: Ts) -> Result<(), Held> {
         if self.clock.offset().is_none() {
             return Err((
                 RejectClass::Unavailable,
@@ -197,34 +214,47 @@ impl Session {
     }
 
     fn place_query(&self, slot: usize, order: &NewOrder) -> Result<Query, Held> {
+        let mut query = Query::new();
+        self.place_parameters(slot, order, &mut |name, value| query.push(name, value))?;
+        Ok(query)
+    }
+
+    /// Hands out the parameters of a new order, alone or in a batch, one by one.
+    pub(super) fn place_parameters(
+        &self,
+        slot: usize,
+        order: &NewOrder,
+        put: &mut dyn FnMut(&'static str, &dyn fmt::Display),
+    ) -> Result<(), Held> {
         let market = &self.markets[slot];
         let listing = market.listing.as_ref().ok_or_else(|| {
             (RejectClass::Unavailable, format!("{} is not listed", market.symbol))
         })?;
-        let query = Query::new().with("symbol", &market.symbol).with("side", side(order.side));
-        let query = match (self.params.product, order.kind) {
-            (Product::Spot, OrderKind::PostOnly) => query.with("type", "LIMIT_MAKER"),
-            (Product::Spot | Product::UsdM, OrderKind::ImmediateOrCancel) => {
-                query.with("type", "LIMIT").with("timeInForce", "IOC")
-            }
-            (Product::UsdM, OrderKind::PostOnly) => {
-                query.with("type", "LIMIT").with("timeInForce", "GTX")
-            }
+        let product = self.params.product;
+        put("symbol", &market.symbol);
+        put("side", &side(order.side));
+        let (kind, life) = match (product, order.kind) {
+            (Product::Spot, OrderKind::PostOnly) => ("LIMIT_MAKER", None),
+            (Product::UsdM, OrderKind::PostOnly) => ("LIMIT", Some("GTX")),
+            (Product::Spot | Product::UsdM, OrderKind::ImmediateOrCancel) => ("LIMIT", Some("IOC")),
         };
-        let query = query
-            .with("quantity", listing.instrument.quantity(order.qty))
-            .with("price", listing.instrument.price(order.px));
-        let query = match self.params.product {
-            Product::UsdM if order.reduce_only => query.with("reduceOnly", "true"),
-            Product::Spot | Product::UsdM => query,
-        };
+        put("type", &kind);
+        if let Some(life) = life {
+            put("timeInForce", &life);
+        }
+        put("quantity", &listing.instrument.quantity(order.qty));
+        put("price", &listing.instrument.price(order.px));
+        if product == Product::UsdM && order.reduce_only {
+            put("reduceOnly", &"true");
+        }
+        put("newClientOrderId", &self.params.prefix.encode(order.id));
         // FULL lists the fills, RESULT the final state of an order that ends at once.
-        let detail = match self.params.product {
+        let detail = match product {
             Product::Spot => "FULL",
             Product::UsdM => "RESULT",
         };
-        let name = self.params.prefix.encode(order.id);
-        Ok(query.with("newClientOrderId", name).with("newOrderRespType", detail))
+        put("newOrderRespType", &detail);
+        Ok(())
     }
 
     fn amend(&mut self, now: Ts, amend: &Amend, out: &mut Outbox) {

@@ -2,7 +2,7 @@
 
 use super::Product;
 use super::wire::ApiError;
-use crate::domain::{RejectClass, Span};
+use crate::domain::{RejectClass, Span, planted};
 use crate::venues::{HttpReply, NoReply, Reply};
 
 /// The block after a 429 that names no time: the weight window is a minute.
@@ -62,6 +62,14 @@ pub(super) fn fate(product: Product, reply: &Reply) -> Fate<'_> {
                 block: None,
             });
         }
+        Err(NoReply::Lost(why)) if planted("lost_is_a_refusal") => {
+            return Fate::Refused(Refusal {
+                class: RejectClass::Unavailable,
+                code: 0,
+                text: why.clone(),
+                block: None,
+            });
+        }
         Err(NoReply::Lost(why)) => return Fate::Unknown(format!("no reply: {why}")),
     };
     // Error bodies are short; a large body is an answer and not worth scanning twice.
@@ -98,7 +106,7 @@ fn throttled(http: &HttpReply, error: &ApiError) -> Refusal {
         class: RejectClass::Throttled,
         code,
         text: words(http.status, code, &error.msg),
-        block: Some(block),
+        block: (!planted("retry_after_ignored")).then_some(block),
     }
 }
 
@@ -109,7 +117,8 @@ fn banned_until(msg: &str) -> Option<i64> {
     digits[..end].parse().ok()
 }
 
-fn judge(product: Product, status: u16, error: &ApiError) -> Fate<'static> {
+/// What an error that the venue words means.
+pub(super) fn judge(product: Product, status: u16, error: &ApiError) -> Fate<'static> {
     let code = error.code.unwrap_or(0);
     let text = words(status, code, &error.msg);
     let refused = |class| Fate::Refused(Refusal { class, code, text: text.clone(), block: None });
@@ -117,7 +126,7 @@ fn judge(product: Product, status: u16, error: &ApiError) -> Fate<'static> {
     if code == -1008 {
         return refused(RejectClass::Unavailable);
     }
-    if status == 408 || matches!(code, -1006 | -1007) {
+    if (status == 408 || matches!(code, -1006 | -1007)) && !planted("503_is_a_refusal") {
         return Fate::Unknown(text);
     }
     if status >= 500 || !(400..500).contains(&status) {
@@ -126,6 +135,7 @@ fn judge(product: Product, status: u16, error: &ApiError) -> Fate<'static> {
             && status == 503
             && (error.msg.starts_with("Service Unavailable")
                 || error.msg.starts_with("Internal error; unable to process"));
+        let certain = certain || planted("503_is_a_refusal");
         return if certain { refused(RejectClass::Unavailable) } else { Fate::Unknown(text) };
     }
     if code >= 0 || matches!(code, -1000 | -1001) {

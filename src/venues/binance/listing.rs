@@ -6,7 +6,7 @@ use super::sign::Query;
 use super::{Ask, Product, Session, Timer, backoff, wire};
 use crate::domain::{
     Asset, BookLoss, Event, Instrument, InstrumentKind, LinkKind, Money, Px, Qty, RejectClass,
-    Span, Ts,
+    Span, Ts, planted,
 };
 use crate::venues::Outbox;
 
@@ -36,7 +36,7 @@ impl Session {
 
     /// Our picture of the filters may be wrong: read them again, but not all the time.
     pub(super) fn refresh_info(&mut self, now: Ts, out: &mut Outbox) {
-        if now.since(self.info_asked) >= REFRESH_SOON {
+        if now.since(self.info_asked) >= REFRESH_SOON && !planted("filters_not_renewed") {
             for slot in 0..self.info_requests() {
                 self.ask_info(slot, now, out);
             }

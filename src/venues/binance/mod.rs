@@ -1,17 +1,20 @@
 //! Binance Spot and USD-M futures: one session type, a [`Product`] value where they differ.
 //!
 //! Reading order: `wire` (the exchange's words), `decode` (to ours), `feed` (books that are
-//! proven), `account` (orders, fills, balances), `reconcile` (the whole account), `encode` and
-//! `sign` (requests), `errors` (what a refusal means), `listing` and `clock`.
+//! proven), `account` (orders, fills, balances), `reconcile` (the whole account), `encode`, `batch`
+//! and `sign` (requests), `errors` (what a refusal means), `limits`, `listing` and `clock`.
 
 mod account;
+mod batch;
 mod calendar;
 mod clock;
 mod decode;
 mod encode;
 mod errors;
 mod feed;
+mod limits;
 mod listing;
+mod permissions;
 mod reconcile;
 mod sign;
 mod wire;
@@ -20,7 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{
     Action, BudgetUsage, Event, InstrumentId, LinkKind, OrderEvent, OrderId, OrderUpdate, Prefix,
-    Px, Qty, RejectClass, Span, Ts, VenueId,
+    Px, Qty, RejectClass, Span, TradesFrom, Ts, VenueId,
 };
 use crate::venues::{Frame, HttpRequest, Outbox, Protocol, Reply, Tag};
 
@@ -29,7 +32,7 @@ use calendar::Calendar;
 use clock::Clock;
 use decode::Listing;
 use encode::{Call, Security};
-use errors::{Block, Fate};
+use errors::Fate;
 use feed::Book;
 use reconcile::{Part, Round};
 
@@ -43,6 +46,8 @@ const BACKOFF_MAX: Span = Span::from_s(30);
 const LINK_LIFE: Span = Span::from_s(23 * 3600 + 50 * 60);
 /// Time between the renewals of two links, so that they do not all go at once.
 const LINK_LIFE_STAGGER: Span = Span::from_s(180);
+/// Pause before the renewal of a connection is tried again.
+const RENEW_AGAIN: Span = Span::from_s(60);
 /// A connection that stood this long was sound; its end starts the backoff anew. Without links
 /// nothing is hedged, so the wait is no longer than the venue demands: three links that are cut
 /// every 5 s are opened 170 times in 5 min, of 300 that Binance allows an address.
@@ -127,6 +132,10 @@ struct Market {
     fees_known: bool,
     /// Newest trade id of a complete account reading.
     last_trade: Option<u64>,
+    /// Newest public trade told: a renewed stream repeats some.
+    last_public_trade: Option<u64>,
+    /// When the session that is resumed began.
+    trades_since: Option<Ts>,
     /// Venue time from which trades are asked for while there is no id.
     trades_since_ms: Option<i64>,
 }
@@ -170,19 +179,49 @@ fn link_index(kind: LinkKind) -> usize {
 #[derive(Clone, Copy, Debug)]
 enum Ask {
     Time,
-    Info { slot: usize },
-    Depth { slot: usize },
-    Fees { slot: usize },
+    Info {
+        slot: usize,
+    },
+    Depth {
+        slot: usize,
+    },
+    Fees {
+        slot: usize,
+    },
     Mode,
+    Permissions,
     ListenKey,
     KeepAlive,
-    DeadMan { slot: usize, until: Ts },
+    DeadMan {
+        slot: usize,
+        until: Ts,
+    },
     Farewell,
-    Part { round: u64, part: Part },
-    Place { id: OrderId, slot: usize },
-    Amend { id: OrderId, slot: usize },
-    Cancel { id: OrderId, slot: usize },
-    Query { id: OrderId, slot: usize },
+    Part {
+        round: u64,
+        part: Part,
+    },
+    Place {
+        id: OrderId,
+        slot: usize,
+    },
+    Amend {
+        id: OrderId,
+        slot: usize,
+    },
+    Cancel {
+        id: OrderId,
+        slot: usize,
+    },
+    Query {
+        id: OrderId,
+        slot: usize,
+    },
+    /// The orders are in [`Session::batches`].
+    Many {
+        what: OrderAsk,
+        slot: usize,
+    },
 }
 
 /// What to do at an instant; each at most once in the calendar.
@@ -192,6 +231,7 @@ enum Timer {
     Info(usize),
     Fees(usize),
     Mode,
+    Permissions,
     Snapshot(usize),
     ListenKey,
     KeepAlive,
@@ -222,6 +262,8 @@ struct Session {
     links: [Link; 3],
     timers: Calendar,
     asks: BTreeMap<Tag, Ask>,
+    /// The orders that one request places or cancels, in its order.
+    batches: BTreeMap<Tag, Vec<OrderId>>,
     last_tag: u64,
     started: Ts,
     finished: bool,
@@ -232,6 +274,9 @@ struct Session {
     info_failures: u32,
     fee_failures: u32,
     mode_failures: u32,
+    /// What the key may do has been told, or cannot be.
+    key_checked: bool,
+    permission_failures: u32,
     user: User,
     deferred: Vec<Action>,
     round: Option<Round>,
@@ -271,6 +316,8 @@ impl Session {
             armed_until: None,
             fees_known: false,
             last_trade: None,
+            last_public_trade: None,
+            trades_since: None,
             trades_since_ms: None,
         };
         Session {
@@ -281,6 +328,7 @@ impl Session {
             links: Default::default(),
             timers: Calendar::default(),
             asks: BTreeMap::new(),
+            batches: BTreeMap::new(),
             last_tag: 0,
             started: Ts::default(),
             finished: false,
@@ -291,6 +339,8 @@ impl Session {
             info_failures: 0,
             fee_failures: 0,
             mode_failures: 0,
+            key_checked: false,
+            permission_failures: 0,
             user: User::default(),
             deferred: Vec::new(),
             round: None,
@@ -424,68 +474,6 @@ impl Session {
         tag
     }
 
-    /// What every reply tells beside its answer: limits used, bans, a wrong clock, a wrong key.
-    fn side_effects(
-        &mut self,
-        ask: Ask,
-        reply: &Reply,
-        fate: &Fate<'_>,
-        now: Ts,
-        out: &mut Outbox,
-    ) {
-        let before = self.usage;
-        if let Ok(http) = &reply.outcome {
-            self.usage.weight_used = http.used_weight_1m.unwrap_or(self.usage.weight_used);
-            self.usage.orders_used = http.order_count_10s.unwrap_or(self.usage.orders_used);
-        }
-        if let Fate::Refused(refusal) = fate {
-            match refusal.block {
-                Some(Block::All(span)) => {
-                    self.usage.blocked_until = self.usage.blocked_until.max(now + span);
-                }
-                Some(Block::Until(venue_ms)) => {
-                    let until = Ts::from_ms(venue_ms) - self.clock.offset().unwrap_or_default();
-                    self.usage.blocked_until = self.usage.blocked_until.max(until);
-                }
-                Some(Block::Orders(span)) => {
-                    self.orders_blocked_until = now + span;
-                    self.usage.orders_used = self.usage.orders_used.max(self.usage.orders_limit);
-                }
-                None => {}
-            }
-            match refusal.class {
-                RejectClass::Auth if refusal.code == -4061 => self.fail_hedge_mode(out),
-                RejectClass::Auth => {
-                    let text = format!("{} refused: {}", self.params.name, refusal.text);
-                    self.fail(RejectClass::Auth, text, out);
-                }
-                RejectClass::Clock => self.measure_clock(now, out),
-                RejectClass::Filter if matches!(ask, Ask::Place { .. } | Ask::Amend { .. }) => {
-                    self.refresh_info(now, out);
-                }
-                _ => {}
-            }
-        }
-        if self.usage != before {
-            self.tell_budget(out);
-            // The venue counts in windows of wall-clock time and says nothing when one ends.
-            let order_window = self.window_end(now, 10_000).max(self.orders_blocked_until);
-            self.timers.insert(Timer::OrderWindow, order_window);
-            self.timers.insert(Timer::WeightWindow, self.window_end(now, 60_000));
-        }
-    }
-
-    fn tell_budget(&self, out: &mut Outbox) {
-        let (venue, usage) = (self.params.venue, self.usage);
-        out.events.push(Event::Budget { venue, usage });
-    }
-
-    /// When the venue's running window of that many milliseconds ends, on our clock.
-    fn window_end(&self, now: Ts, window_ms: i64) -> Ts {
-        let left = window_ms - self.venue_ms(now).rem_euclid(window_ms);
-        now + Span::from_ms(left)
-    }
-
     fn dispatch(
         &mut self,
         tag: Tag,
@@ -508,6 +496,12 @@ impl Session {
             }
             return self.on_order_reply(what, slot, id, now, fate, out);
         }
+        if let Ask::Many { what, slot } = ask {
+            if matches!(fate, Fate::Done(_)) {
+                self.expect_echo(reply.sent_at, now);
+            }
+            return self.on_many_reply(tag, (what, slot), now, &fate, out);
+        }
         if self.finished {
             return;
         }
@@ -523,6 +517,7 @@ impl Session {
             Ask::Depth { slot } => self.on_depth_reply(tag, slot, now, plain, out),
             Ask::Fees { slot } => self.on_fees_reply(slot, now, plain, out),
             Ask::Mode => self.on_mode_reply(now, plain, out),
+            Ask::Permissions => self.on_permissions_reply(now, reply, plain, out),
             Ask::ListenKey => self.on_listen_key_reply(now, plain, out),
             Ask::KeepAlive => self.on_keep_alive_reply(now, coded, out),
             Ask::DeadMan { slot, until } => self.on_dead_man_reply(slot, until, plain, out),
@@ -531,7 +526,8 @@ impl Session {
             | Ask::Place { .. }
             | Ask::Amend { .. }
             | Ask::Cancel { .. }
-            | Ask::Query { .. } => {}
+            | Ask::Query { .. }
+            | Ask::Many { .. } => {}
         }
     }
 
@@ -586,6 +582,11 @@ impl Session {
         self.open_again(kind, now, out);
     }
 
+    /// When a connection that opens now is to be renewed.
+    fn live_until(kind: LinkKind, now: Ts) -> Ts {
+        now + LINK_LIFE - Span(LINK_LIFE_STAGGER.0 * link_index(kind) as i64)
+    }
+
     fn open_again(&mut self, kind: LinkKind, now: Ts, out: &mut Outbox) {
         let after = backoff(self.link(kind).failures);
         if kind == LinkKind::User && self.params.product == Product::UsdM {
@@ -623,6 +624,7 @@ impl Session {
             Timer::Info(slot) => self.ask_info(slot, now, out),
             Timer::Fees(slot) => self.ask_fees(slot, now, out),
             Timer::Mode => self.ask_mode(now, out),
+            Timer::Permissions => self.ask_permissions(now, out),
             Timer::Snapshot(slot) => self.ask_snapshot(slot, now, out),
             Timer::ListenKey => self.ask_listen_key(now, out),
             Timer::KeepAlive => self.keep_alive(now, out),
@@ -642,13 +644,23 @@ impl Session {
                 self.usage.weight_used = 0;
                 self.tell_budget(out);
             }
-            Timer::Life(kind) => self.reconnect(kind, now, "renewed before the 24 h limit", out),
+            Timer::Life(kind) => self.renew(kind, now, "renewed before the 24 h limit", out),
             Timer::Silence(kind) => self.check_silence(kind, now, out),
         }
     }
 }
 
 impl Protocol for Session {
+    fn resume_trades(&mut self, from: &[(InstrumentId, TradesFrom)]) {
+        for (instrument, from) in from {
+            let Some(slot) = self.slot_of(*instrument) else { continue };
+            match from {
+                TradesFrom::Id(id) => self.markets[slot].last_trade = Some(*id),
+                TradesFrom::Time(since) => self.markets[slot].trades_since = Some(*since),
+            }
+        }
+    }
+
     fn start(&mut self, now: Ts, out: &mut Outbox) {
         self.started = now;
         self.measure_clock(now, out);
@@ -664,10 +676,10 @@ impl Protocol for Session {
         if self.link(link).open {
             self.down(link, now, "replaced", out);
         }
+        self.markets.iter_mut().for_each(|market| market.last_public_trade = None);
         let state = self.link_mut(link);
         (state.open, state.opened_at, state.alive_at) = (true, now, now);
-        let stagger = Span(LINK_LIFE_STAGGER.0 * link_index(link) as i64);
-        self.timers.insert(Timer::Life(link), now + LINK_LIFE - stagger);
+        self.timers.insert(Timer::Life(link), Session::live_until(link, now));
         self.timers.insert(Timer::Silence(link), now + self.params.product.silence());
         match link {
             LinkKind::Market => {
@@ -677,6 +689,20 @@ impl Protocol for Session {
             LinkKind::MarketSlow => self.set_up(link, true, "", out),
             LinkKind::User => self.on_user_open(now, out),
         }
+    }
+
+    fn on_renewed(&mut self, link: LinkKind, now: Ts, out: &mut Outbox) {
+        if !self.finished {
+            self.link_mut(link).opened_at = now;
+            self.timers.insert(Timer::Life(link), Session::live_until(link, now));
+            self.alive(link, now, out);
+            self.set_up(link, true, "renewed", out);
+        }
+    }
+
+    fn on_not_renewed(&mut self, link: LinkKind, _: Ts, why: &str, out: &mut Outbox) {
+        // Life's timer stands at the next attempt.
+        self.garbled(format!("{link:?} stream not renewed, the old one serves on: {why}"), out);
     }
 
     fn on_text(&mut self, link: LinkKind, now: Ts, text: &str, out: &mut Outbox) {
@@ -714,6 +740,10 @@ impl Protocol for Session {
 
     fn encode(&mut self, now: Ts, action: &Action, out: &mut Outbox) {
         self.encode_action(now, action, out);
+    }
+
+    fn encode_many(&mut self, now: Ts, actions: &[&Action], out: &mut Outbox) -> usize {
+        Session::encode_many(self, now, actions, out)
     }
 
     fn on_timeout(&mut self, now: Ts, out: &mut Outbox) {

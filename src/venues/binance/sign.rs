@@ -1,6 +1,6 @@
 //! HMAC-SHA256 signatures of requests (Binance "Request Security": signature over the bytes sent).
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,6 +9,11 @@ use sha2::Sha256;
 
 /// Everything but RFC 3986 unreserved characters is escaped, as UTF-8, in upper-case hex.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A byte that [`ESCAPED`] leaves as it is: almost every value consists of these.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
 
 /// The API key and its secret.
 #[derive(Clone)]
@@ -34,19 +39,29 @@ impl Query {
     /// No parameters yet.
     #[must_use]
     pub fn new() -> Query {
-        Query(String::with_capacity(256))
+        Query(String::with_capacity(384))
     }
 
     /// Append one parameter.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl fmt::Display) -> Query {
+        self.push(name, &value);
+        self
+    }
+
+    /// Append one parameter.
+    pub fn push(&mut self, name: &str, value: &dyn fmt::Display) {
         if !self.0.is_empty() {
             self.0.push('&');
         }
         self.0.push_str(name);
         self.0.push('=');
-        self.0.extend(utf8_percent_encode(&value.to_string(), ESCAPED));
-        self
+        let start = self.0.len();
+        write!(self.0, "{value}").expect("a string takes every write");
+        if !self.0[start..].bytes().all(is_unreserved) {
+            let raw = self.0.split_off(start);
+            self.0.extend(utf8_percent_encode(&raw, ESCAPED));
+        }
     }
 
     /// A value as it stands in a URL.

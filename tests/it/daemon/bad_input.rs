@@ -103,6 +103,40 @@ fn key_files_must_be_there_and_private() {
     assert_eq!(daemon.stop().0, 0, "the same files, private, are taken");
 }
 
+// ---- the state directory ----
+
+#[test]
+fn a_state_directory_of_another_version_or_account_is_refused_with_words() {
+    let venue = Venue::lively(51);
+    let home = Home::new(&venue, same);
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    assert_eq!(daemon.stop().0, 0);
+    let before = venue.truth().order_requests();
+    let owner = home.state().join("owner.json");
+    let ours = std::fs::read_to_string(&owner).unwrap();
+    let account = serde_json::from_str::<serde_json::Value>(&ours).unwrap()["account"].clone();
+    let cases = [
+        (ours.replace("\"schema\":1", "\"schema\":2"), "schema 2"),
+        (ours.replace(account.as_str().unwrap(), "demo-of-somebody-else"), "somebody-else"),
+        ("{".to_owned(), "damaged"),
+    ];
+    for (text, words) in cases {
+        assert_ne!(text, ours);
+        std::fs::write(&owner, text).unwrap();
+        let (code, said) = home.start().end();
+        assert_eq!(code, 2, "{said}");
+        must_say(&said, &[words, &home.state().display().to_string()]);
+    }
+    std::fs::write(&owner, &ours).unwrap();
+    // A ledger that cannot be read may hold a loss: nothing starts before somebody has looked.
+    std::fs::write(home.state().join("ledger.json"), "{\"since\":").unwrap();
+    let (code, said) = home.start().end();
+    assert_eq!(code, 2, "{said}");
+    must_say(&said, &["ledger.json", "damaged", "remove it"]);
+    assert_eq!(venue.truth().order_requests(), before, "an order was sent");
+}
+
 // ---- keys that the venue refuses ----
 
 #[test]

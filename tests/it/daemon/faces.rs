@@ -1,7 +1,10 @@
 //! What the daemon shows: commands, endpoints, journal; and what it never shows.
 
+use std::sync::Mutex;
+
 use serde_json::Value;
 
+use super::middleman::{self, Hooks};
 use super::rig::{Home, KEY, SECRET, Venue, ask, edit, get};
 
 fn same(text: &str) -> String {
@@ -57,7 +60,7 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
     let (_, metrics) = get(home.address().unwrap(), "/metrics").unwrap();
     for name in [
         "evenkeel_capital_at_risk_quote",
-        "evenkeel_profit_quote{instrument=\"spot:BTCUSDT\",part=\"spread\"}",
+        "evenkeel_profit_part_quote{instrument=\"spot:BTCUSDT\",part=\"spread_capture\"}",
         "evenkeel_presence_ratio{instrument=\"spot:BTCUSDT\",kind=\"two_sided\"}",
         "evenkeel_presence_score{instrument=\"spot:BTCUSDT\",programme=\"injective\"}",
         "evenkeel_markout_fills{instrument=\"spot:BTCUSDT\",side=\"bid\",horizon_ms=\"100\"}",
@@ -186,10 +189,35 @@ fn the_journal_tells_intents_and_news_one_object_a_line() {
     assert!(err.is_empty(), "a clean journal has nothing to complain of: {err}");
 }
 
+/// What the venue was shown and nobody else may see: signatures and listen keys.
+static SECRETS_ON_THE_WIRE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The text behind each `name`, up to what cannot be part of a secret.
+fn behind(text: &str, name: &str) -> Vec<String> {
+    let part = |rest: &str| rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+    text.split(name).skip(1).map(part).collect()
+}
+
+fn overhear_request(text: &str) {
+    let mut heard = SECRETS_ON_THE_WIRE.lock().unwrap();
+    heard.extend(behind(text, "signature="));
+    heard.extend(behind(text, "\"signature\":\""));
+}
+
+#[allow(clippy::ptr_arg, reason = "the shape of a middleman's hook")]
+fn overhear_reply(_: &str, _: &mut u16, body: &mut String) {
+    let mut heard = SECRETS_ON_THE_WIRE.lock().unwrap();
+    heard.extend(behind(body, "\"listenKey\":\""));
+}
+
 #[test]
 fn no_secret_is_ever_shown() {
     let venue = Venue::lively(64);
-    let home = Home::new(&venue, |text| edit(text, "level = \"info\"", "level = \"debug\""));
+    let overheard = venue.addresses().map(|address| {
+        let hooks = Hooks { request: overhear_request, reply: overhear_reply, ..Hooks::default() };
+        middleman::before(&address, hooks)
+    });
+    let home = Home::at(&overheard, |text| edit(text, "level = \"info\"", "level = \"trace\""));
     let mut daemon = home.start_with(&[("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")]);
     daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
     // Errors are where secrets leak.
@@ -206,12 +234,19 @@ fn no_secret_is_ever_shown() {
         .into_iter()
         .map(|path| (path, get(address, path).unwrap().1))
         .collect();
-    for command in ["status", "check", "ledger"] {
-        let (_, out, err) = home.command(&[command]);
-        shown.push((command, out + &err));
+    for command in [&["status"][..], &["check"], &["check", "--online"], &["ledger"], &["kill"]] {
+        let (_, out, err) = home.command(command);
+        shown.push(("a command", out + &err));
     }
+    daemon.until_state("HALTED");
     let (_, said) = daemon.stop();
     shown.push(("the log", said));
+    // A fresh process, and one that is told the wrong secret.
+    let (_, out, err) = home.command(&["panic"]);
+    shown.push(("panic", out + &err));
+    venue.fault(r#"{"kind":"html_reply","for_ms":2000}"#);
+    let (_, out, err) = home.command(&["check", "--online"]);
+    shown.push(("check --online", out + &err));
     for file in files(&home.state()) {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         if name != "control.token" {
@@ -219,11 +254,16 @@ fn no_secret_is_ever_shown() {
             shown.push(("the state directory", text));
         }
     }
+    let heard = SECRETS_ON_THE_WIRE.lock().unwrap();
+    assert!(heard.len() > 50 && heard.iter().all(|text| text.len() >= 16), "{}", heard.len());
     for (place, text) in &shown {
         for (what, secret) in [("secret", SECRET), ("key", KEY), ("token", token.as_str())] {
             assert!(!text.contains(secret), "{place} shows the {what}");
         }
         assert!(!text.contains("signature="), "{place} shows a signed request");
+        for heard in heard.iter() {
+            assert!(!text.contains(heard), "{place} shows a signature or a listen key");
+        }
     }
 }
 

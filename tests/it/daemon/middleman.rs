@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite;
 
 /// What is done to the traffic from a venue.
 pub(super) struct Hooks {
+    /// Path and query of a request, or a frame sent to the venue.
+    pub(super) request: fn(&str),
     /// Path, status and body of a reply; both may be changed.
     pub(super) reply: fn(&str, &mut u16, &mut String),
     /// A frame of a stream: what is passed on instead.
@@ -20,7 +22,7 @@ pub(super) struct Hooks {
 
 impl Default for Hooks {
     fn default() -> Hooks {
-        Hooks { reply: |_, _, _| {}, frame: |text| vec![text] }
+        Hooks { request: |_| {}, reply: |_, _, _| {}, frame: |text| vec![text] }
     }
 }
 
@@ -58,6 +60,7 @@ async fn pass(State(own): State<Arc<Middleman>>, request: Request) -> Response<B
         let url = format!("ws://{}{target}", own.upstream);
         return upgrade.on_upgrade(move |socket| pump(socket, url, own));
     }
+    (own.hooks.request)(&target);
     let path = parts.uri.path().to_owned();
     let mut request = own.http.request(parts.method, format!("http://{}{target}", own.upstream));
     if let Some(key) = parts.headers.get("x-mbx-apikey") {
@@ -91,6 +94,7 @@ async fn pump(mut client: WebSocket, url: String, own: Arc<Middleman>) {
             said = client.recv() => {
                 let Some(Ok(said)) = said else { return };
                 let Message::Text(text) = said else { continue };
+                (own.hooks.request)(text.as_str());
                 let text = tungstenite::Message::Text(text.as_str().into());
                 if venue.send(text).await.is_err() {
                     return;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use evenkeel::domain::{Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, VenueId};
 use evenkeel::live::clock;
 use evenkeel::live::exchange::{ExchangeHandle, ExchangeParams, ExchangeServer};
-use evenkeel::sim::faces::LocalParams;
 use evenkeel::sim::faces::request::Credential;
+use evenkeel::sim::faces::{KeyRights, LocalParams};
 use evenkeel::sim::flow::FlowParams;
 use evenkeel::sim::{self, AccountParams, MarketParams, Source, Wallet};
 use hmac::{Hmac, KeyInit, Mac};
@@ -128,6 +128,11 @@ impl Venue {
             .map(|url| url.strip_prefix("http://").unwrap().to_owned())
     }
 
+    /// What `apiRestrictions` says of the key from now on.
+    pub(super) fn permit(&self, rights: &KeyRights) {
+        self.handle.permit(0, rights);
+    }
+
     /// Makes something go wrong, counted from now; the rule is JSON.
     pub(super) fn fault(&self, rule: &str) {
         self.handle.add_fault(serde_json::from_str(rule).unwrap());
@@ -139,21 +144,27 @@ impl Venue {
 
     /// A spot order of the same account that is not the daemon's: somebody else's, by its name.
     pub(super) fn foreign_order(&self, name: &str) {
-        let ms = self.truth().0["time_ns"].as_i64().unwrap() / 1_000_000;
-        let payload = format!(
+        let order = format!(
             "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.001&price=50000.00\
-             &newClientOrderId={name}&timestamp={ms}"
+             &newClientOrderId={name}"
         );
+        let (code, body) = self.signed("POST", 0, "/api/v3/order", &order);
+        assert_eq!(code, 200, "{body}");
+    }
+
+    /// A signed request of the account to the spot venue (0) or the USD-M venue (1).
+    pub(super) fn signed(&self, method: &str, at: usize, path: &str, query: &str) -> (u16, String) {
+        let ms = self.truth().0["time_ns"].as_i64().unwrap() / 1_000_000;
+        let payload = format!("{query}&timestamp={ms}");
         let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
         mac.update(payload.as_bytes());
         let signature = hex::encode(mac.finalize().into_bytes());
-        let host = &self.addresses()[0];
+        let host = &self.addresses()[at];
         let request = format!(
-            "POST /api/v3/order?{payload}&signature={signature} HTTP/1.1\r\nHost: {host}\r\n\
+            "{method} {path}?{payload}&signature={signature} HTTP/1.1\r\nHost: {host}\r\n\
              X-MBX-APIKEY: {KEY}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         );
-        let (code, body) = ask(host.parse().unwrap(), &request).unwrap();
-        assert_eq!(code, 200, "{body}");
+        ask(host.parse().unwrap(), &request).unwrap()
     }
 
     pub(super) fn until(&self, what: &str, holds: impl Fn(&Truth) -> bool) -> Truth {

@@ -1,7 +1,7 @@
 //! Bad weather: after each fault the daemon is back at its quotes by itself, its books are the
 //! venue's, and no limit was passed on the way.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use evenkeel::domain::Money;
@@ -227,4 +227,36 @@ fn a_venue_in_trouble_at_the_start_is_waited_for() {
     let (code, said) = daemon.stop();
     assert!([0, 5].contains(&code), "{said}");
     assert!(!said.contains("panicked"), "{said}");
+}
+
+/// The spot venue announces its end on the market stream, once, when it has stood for a while.
+fn announce_shutdown(text: String) -> Vec<String> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    if text.starts_with("{\"stream\":\"btcusdt@depth")
+        && COUNT.fetch_add(1, Ordering::Relaxed) == 80
+    {
+        let shutdown = r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}"#;
+        return vec![shutdown.to_owned(), text];
+    }
+    vec![text]
+}
+
+#[test]
+fn an_announced_restart_costs_no_quote_and_no_book() {
+    use super::middleman::{Hooks, before};
+    let venue = Venue::lively(32);
+    let [spot, usdm] = venue.addresses();
+    let spot = before(&spot, Hooks { frame: announce_shutdown, ..Hooks::default() });
+    let home = Home::at(&[spot, usdm], |text| text.to_owned());
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    daemon.until_said("link_up renewed");
+    let status = daemon.until_two_sided();
+    assert_eq!(status["driver"]["links"][0]["closes"], 0, "{status:#}");
+    let fills = status["session"]["maker_fills"].as_u64();
+    daemon.until("fills after it", |status| status["session"]["maker_fills"].as_u64() > fills);
+    agree(&daemon, &venue);
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("book_lost") && !said.contains("link_down"), "{said}");
 }

@@ -134,3 +134,30 @@ fn market_data_that_waited_out_a_standstill_is_not_traded_on() {
     assert!(why.starts_with("this process stood still"), "{why}");
     run.stop();
 }
+
+#[test]
+fn a_successor_that_cannot_be_opened_leaves_the_old_connection_alone() {
+    let address = websocket(|mut socket| async move {
+        drop(socket.send(Message::Text("tick".into())).await);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drop(socket.send(Message::Text("tock".into())).await);
+        while socket.recv().await.is_some() {}
+    });
+    let nobody = refused();
+    let run = start(params(), move |saw, out| match saw {
+        Saw::Started => out.frames.push(connect(format!("ws://{address}/ws"))),
+        Saw::Text(text) if text == "tick" => {
+            out.frames.push(connect(format!("ws://{nobody}/ws")));
+        }
+        _ => {}
+    });
+    let mut saw = Vec::new();
+    while !saw.iter().any(|s| matches!(s, Saw::NotRenewed(_)))
+        || !saw.contains(&Saw::Text("tock".to_owned()))
+    {
+        let next = run.saw.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(!matches!(next, Saw::Closed(_)), "{next:?} after {saw:?}");
+        saw.push(next);
+    }
+    run.stop();
+}

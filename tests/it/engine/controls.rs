@@ -1,0 +1,160 @@
+//! Limits that only an unusual market, clock or venue reaches, each driven over its edge.
+
+use super::*;
+
+/// Quoting on both sides, acknowledged, 100 ms from the start.
+fn quoting(params: Params) -> Story {
+    let mut story = Story::with(params);
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
+    let said = story.play("10ms book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1");
+    assert_eq!(said.iter().filter(|line| line.starts_with("place")).count(), 2, "{said:?}");
+    story.play("20ms ack #1; ack #2");
+    story
+}
+
+/// Plays a line together with the venue's word on what the line before led to.
+fn follow(story: &mut Story, news: &mut Vec<String>, ms: i64, text: &str) -> Vec<String> {
+    let said = story.play(&format!("{ms}ms {text}; {}", news.join("; ")));
+    *news = said
+        .iter()
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            match (words.next(), words.next()) {
+                (Some("place"), Some(number)) => Some(format!("ack {number}")),
+                (Some("cancel"), Some(number)) => Some(format!("canceled {number}")),
+                _ => None,
+            }
+        })
+        .collect();
+    said
+}
+
+fn says(said: &[String], words: &str) -> bool {
+    said.iter().any(|line| line.contains(words))
+}
+
+fn step(story: &mut Story, ms: i64, events: &[Event]) -> Vec<String> {
+    story.now_ms = ms;
+    let mut actions = Vec::new();
+    story.engine.step(story.now(), events, &mut actions);
+    actions.iter().filter_map(|action| story.describe(action)).collect()
+}
+
+#[test]
+fn a_market_that_runs_is_left_until_it_has_stood_for_the_window() {
+    let mut params = params();
+    params.reference.max_move_bps = 40.0;
+    params.reference.move_window = Span::from_ms(1600);
+    params.market.max_volatility_bps_sqrt_s = 1e9;
+    let mut story = quoting(params);
+    // Small steps, both venues alike: no collar of one order and no disagreement would say a word.
+    let (mut said, mut news) = (Vec::new(), Vec::new());
+    for n in 1..=5 {
+        let (spot, perp) = (60_000 + n * 60, 59_980 + n * 60);
+        let book = format!("book spot {spot}.00x1 {spot}.01x1; book perp {perp}.0x1 {perp}.1x1");
+        said.extend(follow(&mut story, &mut news, 100 + n * 100, &book));
+    }
+    assert!(says(&said, "buys: price_moved") && says(&said, "sells: price_moved"), "{said:?}");
+    let range = story.engine.status(story.now()).instruments[0].price_range_bps;
+    assert!((range - 50.0).abs() < 0.1, "{range}");
+    let book = "book spot 60300.00x1 60300.01x1; book perp 60280.0x1 60280.1x1";
+    let still = follow(&mut story, &mut news, 1590, book);
+    assert!(!says(&still, "place"), "{still:?}");
+    let after = follow(&mut story, &mut news, 2300, book);
+    assert!(says(&after, "buys: quoting"), "{after:?}");
+}
+
+#[test]
+fn a_clock_too_far_from_the_venues_pulls_its_quotes() {
+    let mut story = quoting(params());
+    let clock = |ms| Event::Clock {
+        venue: VenueId(0),
+        offset: Span::from_ms(ms),
+        round_trip: Span::from_ms(1),
+    };
+    let mut said = step(&mut story, 100, &[clock(-501)]);
+    said.extend(story.play("105ms book spot 60000.02x1 60000.03x1"));
+    assert!(says(&said, "buys: clock_skew") && says(&said, "cancel #1"), "{said:?}");
+    story.play("110ms canceled #1; canceled #2");
+    let mut said = step(&mut story, 200, &[clock(500)]);
+    said.extend(story.play("205ms book spot 60000.00x1 60000.01x1"));
+    assert!(says(&said, "buys: quoting"), "{said:?}");
+}
+
+#[test]
+fn a_wild_market_is_not_quoted() {
+    let mut params = params();
+    params.market.max_volatility_bps_sqrt_s = 8.0;
+    let mut story = quoting(params);
+    let (mut said, mut news) = (Vec::new(), Vec::new());
+    for n in 1..200 {
+        // A quarter of a per cent up and back in three steps of 100 ms.
+        let off = [0, 75, 150][n as usize % 3];
+        let (spot, perp) = (60_000 + off, 59_980 + off);
+        let book = format!("book spot {spot}.00x1 {spot}.01x1; book perp {perp}.0x1 {perp}.1x1");
+        said.extend(follow(&mut story, &mut news, 100 + n * 100, &book));
+    }
+    assert!(says(&said, "buys: volatile"), "{said:?}");
+}
+
+#[test]
+fn without_a_second_price_there_is_no_quote() {
+    let mut story = quoting(params());
+    story.play("100ms lost perp");
+    let said = story.play("3500ms alive; book spot 60000.00x1 60000.01x1");
+    assert!(says(&said, "buys: no_reference"), "{said:?}");
+}
+
+#[test]
+fn fills_that_repeat_on_one_side_halt_for_good() {
+    let mut params = params();
+    params.risk.max_fills_per_minute_side = 3;
+    params.hedge = None;
+    let mut story = quoting(params);
+    let mut said = Vec::new();
+    for n in 1..=4 {
+        said.extend(story.play(&format!("{}ms fill #1 0.00010", 100 * n)));
+    }
+    assert!(says(&said, "halted: 4 buy fills within 60 s"), "{said:?}");
+    assert!(says(&said, "cancel #1") && says(&said, "cancel #2"), "{said:?}");
+    assert!(!says(&said, "place"), "{said:?}");
+    let later = story.play("90000ms alive; book spot 60000.00x1 60000.01x1");
+    assert!(!says(&later, "place"), "time alone ends no halt: {later:?}");
+}
+
+#[test]
+fn refusals_that_repeat_halt_before_they_are_a_storm() {
+    let mut params = params();
+    params.risk.max_rejects_per_10s = 3;
+    let mut story = quoting(params);
+    story.play("30ms canceled #1; canceled #2");
+    let (mut said, mut next, mut refused) = (Vec::new(), 3, 0);
+    for n in 1..100 {
+        let book = "book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1";
+        let mut line = format!("{}ms alive; {book}", 100 * n);
+        while story.sent.contains_key(&next) {
+            line += &format!("; would_take #{next}");
+            (next, refused) = (next + 1, refused + 1);
+        }
+        said.extend(story.play(&line));
+    }
+    assert!(says(&said, "refusals within 10 s"), "{said:?}");
+    assert!(refused <= 5, "{refused} orders were sent to be refused");
+}
+
+#[test]
+fn an_exhausted_budget_stops_quotes_and_no_cancel() {
+    let mut params = params();
+    params.venues[0].max_orders_per_s = 3.0;
+    let mut story = quoting(params);
+    let moved = story.play(
+        "100ms book spot 60100.00x1 60100.01x1; book perp 60080.0x1 60080.1x1; canceled #1; \
+         canceled #2",
+    );
+    assert!(says(&moved, "budget"), "{moved:?}");
+    let killed = story.play("110ms kill");
+    let live = story.sent.keys().filter(|number| **number > 2).count();
+    let cancels = moved.iter().chain(&killed).filter(|line| line.starts_with("cancel")).count();
+    assert!(cancels >= live, "{live} live: {moved:?} {killed:?}");
+}
