@@ -3,12 +3,14 @@
 mod ask;
 mod check;
 mod compare;
+mod config;
 mod demo;
 mod exchange;
 mod explain;
 mod guard;
 mod journal;
 mod panic;
+mod reload;
 mod run;
 mod simulate;
 mod status;
@@ -93,6 +95,8 @@ enum Command {
     /// Validate a configuration, show what it resolves to and what it would quote
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
+    /// A starter, the schema for editors, the reference of every key
+    Config(config::ConfigArgs),
     /// The local exchange alone
     Exchange(ExchangeArgs),
     /// State, reasons, prices and inventory of a running daemon
@@ -111,8 +115,8 @@ enum Command {
     Pause(AskArgs),
     /// Quote again; also ends a latched halt
     Resume(AskArgs),
-    /// Not there yet: the daemon refuses and says so; stop it and start it again instead
-    Reload(AskArgs),
+    /// Read the configuration again and apply what may change while running, all or nothing
+    Reload(ReloadArgs),
     /// Cancel everything, verified, and stay halted
     #[command(after_help = KILL_HELP)]
     Kill(KillArgs),
@@ -328,6 +332,16 @@ pub struct KillArgs {
     flatten: bool,
 }
 
+/// Arguments of `reload`.
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Accept limits that grow by more than a factor of 2, or that are gone
+    #[arg(long)]
+    confirm: bool,
+}
+
 /// Everything the binary does.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -349,6 +363,7 @@ fn dispatch(command: &Command) -> Exit {
         Command::Demo(args) => demo::demo(args),
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check::check(args),
+        Command::Config(args) => config::config(args),
         Command::Exchange(args) => exchange::exchange(args),
         Command::Status(StatusArgs { ask, explain: true, .. }) => ask::explain(ask, None),
         Command::Status(StatusArgs { ask, watch: true, .. }) => ask::watch(ask, status::status),
@@ -359,7 +374,9 @@ fn dispatch(command: &Command) -> Exit {
         Command::Ledger(args) => ask::read(args, Some("session"), status::ledger),
         Command::Pause(args) => ask::act(args, "pause", String::new()),
         Command::Resume(args) => ask::act(args, "resume", String::new()),
-        Command::Reload(args) => ask::act(args, "reload", String::new()),
+        Command::Reload(ReloadArgs { ask, confirm }) => {
+            ask::act_and_show(ask, "reload", format!(r#"{{"confirm":{confirm}}}"#), reload::table)
+        }
         Command::Kill(KillArgs { ask, flatten }) => {
             ask::act(ask, "kill", format!(r#"{{"flatten":{flatten}}}"#))
         }
@@ -478,12 +495,16 @@ mod tests {
             "evenkeel demo --for 15s --seed 7 --speed 2 --replay a b",
             "evenkeel run --config x.toml",
             "evenkeel check --config x.toml --online",
+            "evenkeel config init --mode testnet --symbol ETHUSDT --output x.toml",
+            "evenkeel config schema --exchange",
+            "evenkeel config reference",
             "evenkeel status --address 127.0.0.1:1 --json",
             "evenkeel status --config x.toml --explain",
             "evenkeel status --config x.toml --watch",
             "evenkeel completions zsh",
             "evenkeel explain --address 127.0.0.1:1 --json spot:BTCUSDT",
             "evenkeel kill --config x.toml --flatten",
+            "evenkeel reload --config x.toml --confirm",
             "evenkeel journal dump --json state",
             "evenkeel guard --config x.toml --patience 3s",
             "evenkeel simulate --seeds 0..10 --for 60s --jobs 1 --faults crash,gap --json",

@@ -8,6 +8,7 @@
 mod alerts;
 mod build;
 mod capital;
+mod docs;
 mod exchange;
 mod fair;
 mod hosts;
@@ -15,9 +16,12 @@ mod params;
 mod presence;
 mod quoting;
 mod reader;
+pub mod reload;
 mod secrets;
 mod settings;
 mod signals;
+mod spec;
+pub mod starter;
 
 use std::fmt;
 use std::path::Path;
@@ -27,6 +31,7 @@ use toml::de::DeTable;
 pub use alerts::{AlertForm, Alerts};
 pub use build::PRODUCTION_PHRASE;
 pub use capital::Capital;
+pub use docs::OnReload;
 pub use exchange::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource, Permission,
 };
@@ -36,9 +41,10 @@ pub use reader::{Problem, Resolved};
 pub use secrets::{ApiKeys, KeySource, SecretPlace, SecretSource, Secrets, read_secrets};
 pub use settings::{
     Environment, Hedge, Http, InstrumentSettings, IntensityModel, InventoryRisk, LevelSettings,
-    LevelSize, Log, LogFormat, Market, Mode, Model, Quoting, Reference, Risk, Role, Settings,
-    Shutdown, Target, Venue, VenueKind,
+    LevelSize, Log, LogFile, LogFormat, Market, Mode, Model, Quoting, Reference, Risk, Role,
+    Settings, Shutdown, Target, Venue, VenueKind,
 };
+pub use spec::FileKind;
 
 use reader::{Sink, Table};
 
@@ -96,6 +102,22 @@ pub fn load_exchange(path: &Path) -> Result<Loaded<ExchangeSettings>, ConfigErro
 /// Read the local exchange's configuration from a text; `file` names it in messages.
 pub fn parse_exchange(text: &str, file: &str) -> Result<Loaded<ExchangeSettings>, ConfigError> {
     parse_with(text, file, exchange::exchange)
+}
+
+/// The whole reference page, as it stands in deploy/configuration.md.
+#[must_use]
+pub fn reference() -> String {
+    format!(
+        "# Configuration reference\n\n\
+         Made by `evenkeel config reference` from the code that reads the files. `evenkeel config \
+         schema` makes the JSON Schema for editors, `evenkeel config init` a file to begin with.\n\n\
+         \"On reload\": what `evenkeel reload` (or SIGHUP) does with a changed key. A limit that \
+         grows by more than a factor of {} asks for `--confirm`.\n\n\
+         ## The daemon\n{}\n## The local exchange\n{}",
+        reload::CONFIRM_ABOVE,
+        FileKind::Daemon.reference(),
+        FileKind::Exchange.reference(),
+    )
 }
 
 fn parse_with<T>(

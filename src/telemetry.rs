@@ -5,15 +5,19 @@
 //! are decimal strings.
 
 mod alerts;
+mod catalogue;
 mod describe;
+mod file;
 mod log;
 mod metrics;
 
 use std::collections::BTreeMap;
 
-pub use alerts::{Alerts, Form, Params as AlertParams};
+pub use alerts::{AlertLevel, Alerts, Form, Params as AlertParams};
+pub use catalogue::{EVENTS, Event};
 pub use describe::{Line, Names, describe};
-pub use log::init;
+pub use file::LogFile;
+pub use log::{LogControl, init};
 pub use metrics::Metrics;
 
 use crate::domain::{Note, NoteLevel, Span, Ts};

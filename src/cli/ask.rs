@@ -127,8 +127,22 @@ pub(super) fn explain(args: &AskArgs, instrument: Option<&str>) -> Exit {
 
 /// `POST /control/<command>` with the bearer token.
 pub(super) fn act(args: &AskArgs, command: &str, body: String) -> Exit {
+    act_and_show(args, command, body, table::render)
+}
+
+/// The same, with words of its own for people.
+pub(super) fn act_and_show(
+    args: &AskArgs,
+    command: &str,
+    body: String,
+    words: fn(&Value) -> String,
+) -> Exit {
     match answer(args, reqwest::Method::POST, &format!("control/{command}"), body) {
-        Ok(value) => show(&value, args.json),
+        Ok(value) if args.json => show(&value, true),
+        Ok(value) => {
+            say(&words(&value));
+            Exit::Clean
+        }
         Err(exit) => exit,
     }
 }
@@ -206,7 +220,9 @@ async fn send(
     if status.is_success() {
         return Ok(body);
     }
-    let said: String = body.chars().filter(|c| !c.is_control()).take(500).collect();
+    let said = serde_json::from_str::<Value>(&body).ok();
+    let said = said.as_ref().and_then(|value| value["error"].as_str()).unwrap_or(&body);
+    let said: String = said.chars().filter(|c| !c.is_control() || *c == '\n').take(4000).collect();
     Err(match status.as_u16() {
         401 | 403 => format!("{address} refuses: {said} (is the token of this daemon at hand?)"),
         code => format!("{address} answers {code}: {said}"),

@@ -1,5 +1,7 @@
 //! `check`: is the configuration sound, what does it resolve to, what would be quoted?
 
+mod hedging;
+
 use std::time::Duration;
 
 use rust_decimal::prelude::ToPrimitive;
@@ -175,6 +177,9 @@ fn quotes_text(settings: &Settings, price: Money) -> String {
         }
         table::columns(&rows, 2, &mut text);
         text.push_str(&forecast_text(settings, instrument, price));
+        let assumed = assumed(instrument, settings.venues[instrument.venue].kind);
+        let inputs = inputs(settings, instrument, &assumed, price, Money::ZERO);
+        text.push_str(&hedging::text(settings, instrument, &inputs));
     }
     text.push('\n');
     text

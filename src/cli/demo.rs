@@ -47,7 +47,7 @@ fn play(args: &DemoArgs, daemon: &mut Loaded<Settings>, local: &ExchangeSettings
         Err(exit) => return exit,
     };
     // The status line tells the story; the log adds only what is wrong.
-    if let Err(text) = crate::telemetry::init(Some(false), tracing::Level::WARN) {
+    if let Err(text) = crate::telemetry::init(Some(false), "error,evenkeel=warn", None) {
         return complain(&text, Exit::Bug);
     }
     let served = match runtime.block_on(exchange::start(local)) {
@@ -62,7 +62,7 @@ fn play(args: &DemoArgs, daemon: &mut Loaded<Settings>, local: &ExchangeSettings
             return complain(&crate::config::ConfigError { file, problems }, Exit::Keys);
         }
     };
-    let (live, handle) = match run::assemble(daemon, &secrets, false) {
+    let (live, handle) = match run::assemble(daemon, &secrets, None) {
         Ok(assembled) => assembled,
         Err(error) => return run::failed(&error),
     };

@@ -63,7 +63,8 @@ pub(super) fn guard(args: &GuardArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    if let Err(text) = run::init_log(&loaded.settings) {
+    // The log file is the daemon's; two writers would put it aside under each other.
+    if let Err(text) = run::init_log(&loaded.settings.log, None) {
         return complain(&text, Exit::Bug);
     }
     let runtime = match super::runtime() {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Exit, complain, load_with_secrets};
-use crate::config::{AlertForm, Loaded, LogFormat, Secrets, Settings};
-use crate::domain::VenueId;
+use super::{Exit, complain, load_with_secrets, reload};
+use crate::config::{AlertForm, Loaded, Log, LogFormat, Secrets, Settings};
+use crate::domain::{NoteLevel, VenueId};
 use crate::engine::{Ending, Engine};
 use crate::journal;
 use crate::live::{
@@ -14,7 +14,9 @@ use crate::live::{
     state_dir::{StateDir, StateError},
 };
 use crate::report::SessionReport;
-use crate::telemetry::{AlertParams, Alerts, Form, Metrics, Names, Telemetry};
+use crate::telemetry::{
+    AlertLevel, AlertParams, Alerts, Form, LogControl, LogFile, Metrics, Names, Telemetry,
+};
 
 /// The dashboard, in the binary.
 const PAGE: &str = include_str!("../live/page.html");
@@ -29,10 +31,11 @@ pub(super) fn run(path: &Path) -> Exit {
 
 /// Trade until the end, on this thread.
 fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
-    if let Err(text) = init_log(&loaded.settings) {
-        return complain(&text, Exit::Bug);
-    }
-    match assemble(loaded, secrets, true) {
+    let log = match init_log(&loaded.settings.log, log_file(&loaded.settings).as_ref()) {
+        Ok(log) => log,
+        Err(text) => return complain(&text, Exit::Bug),
+    };
+    match assemble(loaded, secrets, Some(log)) {
         Ok((live, handle)) => match live.run() {
             Ok(ending) => {
                 if let Some(report) = handle.snapshot().and_then(|last| {
@@ -49,14 +52,20 @@ fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
     }
 }
 
-/// Log as `[log]` asks, from now on.
-pub(super) fn init_log(settings: &Settings) -> Result<(), String> {
-    let json = match settings.log.format {
+/// The file of `[log]`, if lines go to one.
+fn log_file(settings: &Settings) -> Option<LogFile> {
+    let file = settings.log.file.as_ref()?;
+    Some(LogFile { path: file.path.clone(), max_bytes: file.max_bytes, keep: file.keep })
+}
+
+/// Log as `[log]` asks, from now on, to this file if to any.
+pub(super) fn init_log(log: &Log, file: Option<&LogFile>) -> Result<LogControl, String> {
+    let json = match log.format {
         LogFormat::Auto => None,
         LogFormat::Json => Some(true),
         LogFormat::Pretty => Some(false),
     };
-    crate::telemetry::init(json, settings.log.level)
+    crate::telemetry::init(json, &log.filter(), file)
 }
 
 /// What could not start, or did not end in order.
@@ -85,11 +94,11 @@ pub(super) fn exit_of(ending: &Ending) -> Exit {
 }
 
 /// Lock the state directory, take an epoch, put engine, sessions and driver together.
-/// `signals`: SIGTERM and its like are the driver's to handle.
+/// With `own_log` the process is the driver's: signals and reloads are its to handle.
 pub(super) fn assemble(
     loaded: &Loaded<Settings>,
     secrets: &Secrets,
-    signals: bool,
+    own_log: Option<LogControl>,
 ) -> Result<(Live, Handle), LiveError> {
     let settings = &loaded.settings;
     let environment = &settings.environment;
@@ -120,14 +129,17 @@ pub(super) fn assemble(
     params.journal = Some((journal, journal::Header::new(epoch, &config_hash(loaded))));
     params.state = Some(state);
     params.shutdown_deadline = settings.shutdown.deadline.to_std();
-    params.signals = signals;
+    params.signals = own_log.is_some();
+    let least = settings.alerts.as_ref().map_or(NoteLevel::Error, |alerts| alerts.level);
+    let alert_level = AlertLevel::new(least);
+    params.reload = own_log.map(|log| reload::of(loaded, log, alert_level.clone()));
 
     let mut telemetry = {
         let mut registry =
             params.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let metrics = Metrics::default();
         metrics.register(&mut registry);
-        let alerts = alerts(settings, secrets, &params.ca_files)
+        let alerts = alerts(settings, secrets, &params.ca_files, &alert_level)
             .map(|alerts| Alerts::start(alerts, &mut registry))
             .transpose()
             .map_err(LiveError::Config)?;
@@ -154,7 +166,12 @@ pub(super) fn assemble(
 }
 
 /// Where alerts go, if anywhere.
-fn alerts(settings: &Settings, secrets: &Secrets, ca_files: &[PathBuf]) -> Option<AlertParams> {
+fn alerts(
+    settings: &Settings,
+    secrets: &Secrets,
+    ca_files: &[PathBuf],
+    level: &AlertLevel,
+) -> Option<AlertParams> {
     let (alerts, url) = (settings.alerts.as_ref()?, secrets.alerts_url.as_ref()?);
     Some(AlertParams {
         form: match &alerts.form {
@@ -163,7 +180,7 @@ fn alerts(settings: &Settings, secrets: &Secrets, ca_files: &[PathBuf]) -> Optio
             AlertForm::Telegram(chat_id) => Form::Telegram { chat_id: chat_id.clone() },
         },
         url: url.clone(),
-        level: alerts.level,
+        level: level.clone(),
         repeat_interval: alerts.repeat_interval,
         ca_files: ca_files.to_vec(),
     })

@@ -11,8 +11,8 @@ use super::hosts;
 use super::reader::Table;
 use super::secrets::{KeySource, SecretPlace, SecretSource};
 use super::settings::{
-    Environment, Hedge, Http, InstrumentSettings, Log, LogFormat, Market, Mode, Reference, Risk,
-    Role, Settings, Shutdown, Target, Venue, VenueKind,
+    Environment, Hedge, Http, InstrumentSettings, Log, LogFile, LogFormat, Market, Mode, Reference,
+    Risk, Role, Settings, Shutdown, Target, Venue, VenueKind,
 };
 
 /// The words that switch production on. Long on purpose: nobody types them by accident.
@@ -106,6 +106,7 @@ fn venue(table: Table<'_>, mode: Mode, allow_plaintext: bool) -> Venue {
     };
     let (http, ws) = (("https", "http"), ("wss", "ws"));
     let kind = table.choice("kind", &kinds, false);
+    table.zero_is_off("dead_man_switch_ms");
     let dead_man_switch = match table.maybe::<i64>("dead_man_switch_ms") {
         Some(0) | None => None,
         Some(ms) if kind == VenueKind::BinanceSpot => {
@@ -372,7 +373,7 @@ fn http(table: Table<'_>, mode: Mode) -> Http {
     let address = listen(&table, "listen", Some("127.0.0.1:9464"))
         .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let allow_remote = table.or("allow_remote", false);
-    let hosts = if table.has("hosts") { table.need_texts("hosts") } else { Vec::new() };
+    let hosts = table.texts("hosts");
     let token = table.has("token").then(|| {
         let section = table.table("token");
         let source = source_word(&section, mode);
@@ -421,12 +422,42 @@ fn log(table: Table<'_>) -> Log {
         ("warn", tracing::Level::WARN),
         ("error", tracing::Level::ERROR),
     ];
+    let file = table.maybe::<String>("file").map(PathBuf::from);
+    let max_file_mb = table.whole("max_file_mb", 1..10_000, 100);
+    let keep = small(table.whole("keep", 1..100, 5));
     let log = Log {
         format: table.choice("format", &formats, true),
         level: table.choice("level", &levels, true),
+        modules: modules(&table, &levels),
+        file: file.map(|path| LogFile { path, max_bytes: max_file_mb.unsigned_abs() << 20, keep }),
     };
     table.finish();
     log
+}
+
+/// Levels of single modules: `"live=debug"`.
+fn modules(
+    table: &Table<'_>,
+    levels: &[(&'static str, tracing::Level)],
+) -> Vec<(String, tracing::Level)> {
+    let key = "modules";
+    let rule = |text: &String| {
+        let (module, word) = text.split_once('=')?;
+        let fits = !module.is_empty()
+            && module.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b':');
+        let (_, level) = levels.iter().find(|(name, _)| *name == word)?;
+        fits.then(|| (module.to_owned(), *level))
+    };
+    let texts = table.texts(key);
+    let rules = texts.iter().filter_map(|text| {
+        let found = rule(text);
+        if found.is_none() {
+            let allowed = "a module of evenkeel and a level, such as \"live=debug\"";
+            table.problem(key, format!("has {text:?}; allowed is {allowed}"));
+        }
+        found
+    });
+    rules.collect()
 }
 
 /// Rules that need more than one section.

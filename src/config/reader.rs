@@ -12,7 +12,9 @@ use secrecy::SecretString;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::docs::general;
 use super::settings::{AS_FOUND, Target};
+use super::spec::{Kind, Spec, Specs};
 use crate::domain::{Money, Span};
 
 /// One thing that is wrong with a file.
@@ -42,11 +44,17 @@ pub(super) struct Sink<'a> {
     text: &'a str,
     problems: RefCell<Vec<Problem>>,
     resolved: RefCell<Vec<Resolved>>,
+    specs: RefCell<Specs>,
 }
 
 impl<'a> Sink<'a> {
     pub(super) fn new(text: &'a str) -> Sink<'a> {
-        Sink { text, problems: RefCell::default(), resolved: RefCell::default() }
+        Sink {
+            text,
+            problems: RefCell::default(),
+            resolved: RefCell::default(),
+            specs: RefCell::default(),
+        }
     }
 
     /// Report something at a place in the text.
@@ -66,6 +74,11 @@ impl<'a> Sink<'a> {
         1 + self.text.as_bytes()[..end].iter().filter(|&&b| b == b'\n').count()
     }
 
+    /// What may be written, as far as it was asked for.
+    pub(super) fn specs(self) -> Specs {
+        self.specs.into_inner()
+    }
+
     /// Everything found, problems in the order of lines.
     pub(super) fn finish(self) -> (Vec<Problem>, Vec<Resolved>) {
         let mut problems = self.problems.into_inner();
@@ -79,11 +92,14 @@ impl<'a> Sink<'a> {
 pub(super) trait Value: Sized + Clone + fmt::Display {
     /// What to call the type in a message.
     const KIND: &'static str;
+    /// The same for the schema.
+    const SPEC: Kind;
     fn from_toml(value: &DeValue<'_>) -> Option<Self>;
 }
 
 impl Value for Target {
     const KIND: &'static str = "a number, or \"as_found\"";
+    const SPEC: Kind = Kind::DecimalOr(AS_FOUND);
 
     fn from_toml(value: &DeValue<'_>) -> Option<Target> {
         match value.as_str() {
@@ -95,6 +111,7 @@ impl Value for Target {
 
 impl Value for Decimal {
     const KIND: &'static str = "a number";
+    const SPEC: Kind = Kind::Decimal;
     /// From the digits as written: `0.1` stays 0.1. A quoted number is taken as well.
     fn from_toml(value: &DeValue<'_>) -> Option<Decimal> {
         let text = match value {
@@ -109,6 +126,7 @@ impl Value for Decimal {
 
 impl Value for f64 {
     const KIND: &'static str = "a finite number";
+    const SPEC: Kind = Kind::Number;
     fn from_toml(value: &DeValue<'_>) -> Option<f64> {
         let number = match value {
             DeValue::Integer(n) if n.radix() == 10 => n.as_str().parse().ok(),
@@ -121,6 +139,7 @@ impl Value for f64 {
 
 impl Value for i64 {
     const KIND: &'static str = "a whole number";
+    const SPEC: Kind = Kind::Whole;
     fn from_toml(value: &DeValue<'_>) -> Option<i64> {
         let number = value.as_integer()?;
         i64::from_str_radix(number.as_str(), number.radix()).ok()
@@ -129,6 +148,7 @@ impl Value for i64 {
 
 impl Value for bool {
     const KIND: &'static str = "true or false";
+    const SPEC: Kind = Kind::Flag;
     fn from_toml(value: &DeValue<'_>) -> Option<bool> {
         value.as_bool()
     }
@@ -136,6 +156,7 @@ impl Value for bool {
 
 impl Value for String {
     const KIND: &'static str = "a quoted text";
+    const SPEC: Kind = Kind::Text;
     fn from_toml(value: &DeValue<'_>) -> Option<String> {
         value.as_str().map(str::to_owned)
     }
@@ -159,6 +180,7 @@ impl<'a> Table<'a> {
         let entries = table.map_or_else(Vec::new, |table| {
             table.iter().map(|(k, v)| (k.get_ref().as_ref(), k.span().start, v)).collect()
         });
+        *sink.specs.borrow_mut().sections.entry(general(&path)).or_default() += 1;
         Table { sink, path, at, entries, asked: RefCell::default() }
     }
 
@@ -167,8 +189,27 @@ impl<'a> Table<'a> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    fn find(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+    /// Keep what may be written under a key.
+    fn spec(&self, key: &str, write: impl FnOnce(&mut Spec)) {
+        let mut specs = self.sink.specs.borrow_mut();
+        write(specs.keys.entry(general(&self.full(key))).or_default());
+    }
+
+    /// A value of zero is allowed beside the bounds, and means off.
+    pub(super) fn zero_is_off(&self, key: &'static str) {
+        self.spec(key, |spec| spec.zero_is_off = true);
+    }
+
+    fn ask(&self, key: &'static str, kind: Kind) {
         self.asked.borrow_mut().push(key);
+        self.spec(key, |spec| {
+            spec.asked += 1;
+            spec.kind = kind;
+        });
+    }
+
+    fn find(&self, key: &'static str, kind: Kind) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.ask(key, kind);
         self.entries.iter().find(|(name, ..)| *name == key).map(|(.., value)| *value)
     }
 
@@ -196,7 +237,7 @@ impl<'a> Table<'a> {
 
     /// The value of an optional key.
     pub(super) fn maybe<T: Value>(&self, key: &'static str) -> Option<T> {
-        let found = self.find(key)?;
+        let found = self.find(key, T::SPEC)?;
         let value = T::from_toml(found.get_ref());
         match &value {
             Some(value) => self.sink.resolve(self.full(key), value, false),
@@ -207,18 +248,20 @@ impl<'a> Table<'a> {
 
     /// The value of a key, or its default.
     pub(super) fn or<T: Value>(&self, key: &'static str, default: T) -> T {
+        self.spec(key, |spec| spec.default = Some(default.to_string()));
         if self.has(key) {
             return self.maybe(key).unwrap_or(default);
         }
-        self.asked.borrow_mut().push(key);
+        self.ask(key, T::SPEC);
         self.sink.resolve(self.full(key), &default, true);
         default
     }
 
     /// The value of a key that must be there; `None` has been reported.
     pub(super) fn need<T: Value>(&self, key: &'static str) -> Option<T> {
+        self.spec(key, |spec| spec.needed += 1);
         if !self.has(key) {
-            self.asked.borrow_mut().push(key);
+            self.ask(key, T::SPEC);
             self.problem(key, format!("is missing; it must be {}", T::KIND));
             return None;
         }
@@ -232,11 +275,17 @@ impl<'a> Table<'a> {
         value: T,
         allowed: RangeInclusive<T>,
     ) -> T {
+        self.bound(key, &allowed);
         if !allowed.contains(&value) {
             let (low, high) = allowed.into_inner();
             self.problem(key, format!("is {value}; allowed is {low} to {high}"));
         }
         value
+    }
+
+    fn bound<T: fmt::Display>(&self, key: &str, allowed: &RangeInclusive<T>) {
+        let bounds = (allowed.start().to_string(), allowed.end().to_string());
+        self.spec(key, |spec| spec.bounds = Some(bounds));
     }
 
     /// An optional decimal within bounds.
@@ -245,11 +294,13 @@ impl<'a> Table<'a> {
         key: &'static str,
         bounds: RangeInclusive<Money>,
     ) -> Option<Money> {
+        self.bound(key, &bounds);
         self.maybe(key).map(|value| self.within(key, value, bounds))
     }
 
     /// A decimal within bounds that must be there; zero stands in when it was reported.
     pub(super) fn money(&self, key: &'static str, bounds: RangeInclusive<Money>) -> Money {
+        self.bound(key, &bounds);
         self.need(key).map_or(Money::ZERO, |value| self.within(key, value, bounds))
     }
 
@@ -276,6 +327,7 @@ impl<'a> Table<'a> {
         words: &[(&'static str, T)],
         default: bool,
     ) -> T {
+        self.spec(key, |spec| spec.choices = words.iter().map(|(name, _)| *name).collect());
         let word = if default {
             self.or(key, words[0].0.to_owned())
         } else {
@@ -291,7 +343,7 @@ impl<'a> Table<'a> {
 
     /// A section; empty when the file has none.
     pub(super) fn table(&self, key: &'static str) -> Table<'a> {
-        let found = self.find(key);
+        let found = self.find(key, Kind::Table);
         let at = self.entries.iter().find(|(name, ..)| *name == key).map_or(self.at, |e| e.1);
         if let Some(value) = found
             && value.get_ref().as_table().is_none()
@@ -304,7 +356,7 @@ impl<'a> Table<'a> {
 
     /// A list of sections, such as `[[venues]]`.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Table<'a>> {
-        let Some(found) = self.find(key) else { return Vec::new() };
+        let Some(found) = self.find(key, Kind::Tables) else { return Vec::new() };
         let Some(array) = found.get_ref().as_array() else {
             self.problem(key, format!("is {}; it must be a list of tables", shown(found)));
             return Vec::new();
@@ -325,7 +377,8 @@ impl<'a> Table<'a> {
 
     /// A text that must be there and that nothing shows again; empty when it was reported.
     pub(super) fn need_secret(&self, key: &'static str) -> SecretString {
-        let text = self.find(key).and_then(|value| String::from_toml(value.get_ref()));
+        self.spec(key, |spec| spec.needed += 1);
+        let text = self.find(key, Kind::Text).and_then(|value| String::from_toml(value.get_ref()));
         match text.filter(|text| !text.is_empty()) {
             Some(text) => {
                 self.sink.resolve(self.full(key), &"(hidden)", false);
@@ -340,7 +393,12 @@ impl<'a> Table<'a> {
 
     /// A list of texts that must be there; empty when it was reported.
     pub(super) fn need_texts(&self, key: &'static str) -> Vec<String> {
-        let list = self.find(key).and_then(|value| value.get_ref().as_array());
+        self.spec(key, |spec| spec.needed += 1);
+        self.read_texts(key)
+    }
+
+    fn read_texts(&self, key: &'static str) -> Vec<String> {
+        let list = self.find(key, Kind::Texts).and_then(|value| value.get_ref().as_array());
         let texts: Option<Vec<String>> =
             list.and_then(|list| list.iter().map(|v| String::from_toml(v.get_ref())).collect());
         match texts.filter(|texts| !texts.is_empty()) {
@@ -355,8 +413,20 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A list of texts; empty when there is none.
+    pub(super) fn texts(&self, key: &'static str) -> Vec<String> {
+        if self.has(key) {
+            return self.read_texts(key);
+        }
+        self.ask(key, Kind::Texts);
+        Vec::new()
+    }
+
     /// The keys of this table with their values as decimals, for free-form lists of amounts.
     pub(super) fn amounts(&self) -> Vec<(String, Money)> {
+        if let Some(spec) = self.sink.specs.borrow_mut().keys.get_mut(&general(&self.path)) {
+            spec.kind = Kind::Amounts;
+        }
         let mut amounts = Vec::new();
         for (name, at, value) in &self.entries {
             match Decimal::from_toml(value.get_ref()) {

@@ -371,6 +371,17 @@ pub enum LogFormat {
     Pretty,
 }
 
+/// Where lines go instead of standard output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// The file that is written.
+    pub path: PathBuf,
+    /// It is put aside before it grows beyond this.
+    pub max_bytes: u64,
+    /// Most files that were put aside.
+    pub keep: u32,
+}
+
 /// `[log]`.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -378,6 +389,23 @@ pub struct Log {
     pub format: LogFormat,
     /// The least level that is shown.
     pub level: tracing::Level,
+    /// The least level of some modules, such as (`live`, debug).
+    pub modules: Vec<(String, tracing::Level)>,
+    /// Where lines go instead of standard output.
+    pub file: Option<LogFile>,
+}
+
+impl Log {
+    /// The levels as `tracing` takes them. Of others only errors: libraries log requests, and
+    /// requests carry signatures.
+    #[must_use]
+    pub fn filter(&self) -> String {
+        let mut filter = format!("error,evenkeel={}", self.level);
+        for (module, level) in &self.modules {
+            filter.push_str(&format!(",evenkeel::{module}={level}"));
+        }
+        filter.to_ascii_lowercase()
+    }
 }
 
 /// A whole configuration of the daemon.

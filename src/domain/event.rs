@@ -350,6 +350,17 @@ pub struct BudgetUsage {
     pub blocked_until: Ts,
 }
 
+/// One setting before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingChange {
+    /// The key with its section.
+    pub key: String,
+    /// What held, in the notation of the file; `None`: nothing was said.
+    pub before: Option<String>,
+    /// What holds from now on; `None`: nothing is said.
+    pub after: Option<String>,
+}
+
 /// What an operator or the driver tells the core.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -367,6 +378,13 @@ pub enum Control {
     Stop,
     /// Decide now, and tell every step that led to the quotes.
     Explain,
+    /// Take these settings instead, all or none; what has been measured is kept.
+    Reload {
+        /// What changed, for the record.
+        changes: Vec<SettingChange>,
+        /// The engine's settings as it reads them back: what a replay needs.
+        tunables: String,
+    },
     /// A bounded queue overflowed or a task died: no new risk.
     Fault {
         /// What happened.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Instrument, InstrumentId, KeyCheck, Liquidity, Money, OrderId, OrderStatus, Purpose, Px, Qty,
-    RejectClass, Side, VenueId,
+    RejectClass, SettingChange, Side, VenueId,
 };
 
 /// How loudly a note is told.
@@ -549,6 +549,11 @@ pub enum Note {
     Paused {
         /// Paused now.
         paused: bool,
+    },
+    /// The settings were changed while running.
+    Reloaded {
+        /// How.
+        changes: Vec<SettingChange>,
     },
     /// The price that an instrument is quoted around comes from elsewhere now.
     FairSourceChanged {

@@ -4,7 +4,7 @@
 //! Reckoned on a timer and after every fill, never on a book update.
 
 use rust_decimal::prelude::ToPrimitive;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::desk::Desk;
@@ -17,7 +17,7 @@ use crate::risk::capital::{
 };
 
 /// What capital at risk is reckoned with.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CapitalParams {
     /// Most capital at risk, quote; `None`: it is shown and limits nothing.
     pub limit_quote: Option<f64>,
@@ -178,6 +178,12 @@ impl Capital {
         };
         let leans = vec![0.0; instruments];
         Capital { params, due: Ts(0), leans, view, told: (Ts(0), Some(0.0)) }
+    }
+
+    /// Takes other settings, reckoned with from the next opportunity on.
+    pub(super) fn retune(&mut self, params: CapitalParams) {
+        self.params = params;
+        self.reckon_now();
     }
 
     /// Something was filled: reckon at the next opportunity.

@@ -239,6 +239,7 @@ impl Engine {
             Control::Kill { flatten } => self.kill(*flatten, out),
             Control::Stop => self.stop(out),
             Control::Explain => self.ask_why(),
+            Control::Reload { changes, tunables } => self.reload(changes, tunables, out),
             Control::Fault { text } => self.halt(HaltCause::Fault, text, out),
         }
     }

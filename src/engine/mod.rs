@@ -24,6 +24,7 @@ mod outlets;
 mod params;
 mod probe;
 mod quote;
+mod reload;
 mod send;
 mod signals;
 mod venue;
@@ -46,6 +47,7 @@ pub use params::{
     EstimatorParams, FairFrom, FairParams, InstrumentParams, MarketParams, Mission, Pace, Params,
     ReferenceParams, RiskParams, Role, ShutdownParams, SignalUse, VenueParams,
 };
+pub use reload::Tunables;
 pub use view::{
     CarryView, GroupView, InstrumentView, LevelView, OrderView, PairView, SideView, Status,
     Summary, VenueView,
@@ -132,6 +134,8 @@ pub struct Engine {
     /// When the venues were first connected; the session's beginning.
     began_at: Ts,
     paused: bool,
+    /// Times that settings were changed.
+    reloads: u64,
     halt: Option<Halt>,
     stopping: Option<Stopping>,
     ending: Option<Ending>,
@@ -201,6 +205,7 @@ impl Engine {
             entered_at: Ts(0),
             began_at: Ts(0),
             paused: false,
+            reloads: 0,
             halt: None,
             stopping: None,
             ending: None,

@@ -1,5 +1,7 @@
 //! Everything the engine is told before it starts.
 
+use serde::{Deserialize, Serialize};
+
 use super::capital::CapitalParams;
 use crate::domain::{HaltCause, InstrumentId, Money, Span, VenueId};
 use crate::inventory::{HedgeParams, PresenceParams};
@@ -47,7 +49,7 @@ pub struct InstrumentParams {
 }
 
 /// When quotes are changed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// A quote nearer than this to the wanted price is left alone.
     pub reprice_threshold_bps: f64,
@@ -60,7 +62,7 @@ pub struct Pace {
 }
 
 /// When a market is fit to be quoted.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MarketParams {
     /// Longest silence of a market stream, pings included.
     pub max_book_age: Span,
@@ -85,7 +87,7 @@ pub struct MarketParams {
 }
 
 /// What is read out of books, trades and fills, and what is done about it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SignalUse {
     /// How it is read.
     pub measured: SignalParams,
@@ -98,7 +100,7 @@ pub struct SignalUse {
 }
 
 /// What a price is held against.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReferenceParams {
     /// Largest distance between the book and its reference, basis points.
     pub max_disagreement_bps: f64,
@@ -111,7 +113,8 @@ pub struct ReferenceParams {
 }
 
 /// Around which price quotes stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FairFrom {
     /// The instrument's own book.
     #[default]
@@ -123,7 +126,7 @@ pub enum FairFrom {
 }
 
 /// The fair price over several venues.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FairParams {
     /// Around which price quotes stand.
     pub from: FairFrom,
@@ -167,7 +170,7 @@ impl Default for EstimatorParams {
 }
 
 /// Limits over time, and the pace of checking.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RiskParams {
     /// Loss of the session that halts, in quote, above zero.
     pub loss_limit_quote_session: Money,
@@ -184,7 +187,7 @@ pub struct RiskParams {
 }
 
 /// How to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShutdownParams {
     /// Close positions before finishing.
     pub flatten: bool,

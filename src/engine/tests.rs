@@ -120,3 +120,52 @@ fn a_result_that_does_not_add_up_is_told_once_and_stops_new_risk_until_resumed()
     told(&mut engine, 4_300, &[Event::Control(Control::Resume)]);
     assert_eq!(engine.state, State::Quoting);
 }
+
+#[test]
+fn other_settings_are_taken_whole_and_what_was_measured_stays() {
+    let mut engine = Engine::new(params());
+    engine.state = State::Quoting;
+    engine.desks[0].listed = Some(listed());
+    engine.desks[0].attribution.funding(Money::ZERO);
+    for ms in [0, 1_000, 2_000, 3_000] {
+        engine.desks[0].volatility.observe(Ts::from_ms(ms), 100.0 + ms as f64 * 1e-4);
+    }
+    let measured = engine.desks[0].volatility.bps_sqrt_s();
+    let mut wanted = Tunables::of(&engine.params);
+    wanted.limits[0].inventory_limit_base = Money::from(2);
+    wanted.quoting.half_spread_bps = 7.0;
+    wanted.quoting.min_edge_bps = 0.1 + 0.2;
+    wanted.risk.loss_limit_quote_session = Money::from(7);
+    wanted.hedge = Some(crate::inventory::HedgeParams {
+        mode: crate::inventory::HedgeMode::Band,
+        trigger_base: Money::ONE,
+        target_base: Money::ZERO,
+        max_slippage_bps: Money::ONE,
+        min_interval: Span::ZERO,
+        deadline: Span::from_s(1),
+        passive: Span::ZERO,
+        urgent_share: 0.9,
+        cross: true,
+        horizon: Span::from_s(1),
+    });
+    let reload = |tunables: String| Event::Control(Control::Reload { changes: vec![], tunables });
+    let mut out = Vec::new();
+    engine.step(Ts::from_ms(4_000), &[reload(wanted.to_text())], &mut out);
+    assert!(out.iter().any(|action| matches!(action, Action::Note(Note::Reloaded { .. }))));
+    assert_eq!(Tunables::of(&engine.params), wanted, "to the last digit");
+    assert_eq!(engine.desks[0].params.limits, wanted.limits[0]);
+    assert!(engine.groups[0].hedger.is_some());
+    assert_eq!(engine.desks[0].volatility.bps_sqrt_s(), measured);
+
+    // What cannot be read, or is of other instruments, changes nothing.
+    let mut others = wanted.clone();
+    others.limits.clear();
+    others.quoting.half_spread_bps = 9.0;
+    for text in ["{}".to_owned(), others.to_text()] {
+        out.clear();
+        engine.step(engine.now + Span::from_ms(1), &[reload(text)], &mut out);
+        assert!(out.iter().any(|action| matches!(action, Action::Note(Note::Invariant { .. }))));
+        assert_eq!(Tunables::of(&engine.params), wanted);
+    }
+    assert_eq!(engine.reloads, 1);
+}

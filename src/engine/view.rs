@@ -31,6 +31,8 @@ pub struct Status {
     pub halt_reason: Option<String>,
     /// Paused by the operator.
     pub paused: bool,
+    /// Times that settings were changed while running.
+    pub reloads: u64,
     /// How it ended, once it has.
     pub ending: Option<Ending>,
     /// Venues in the order of the configuration.
@@ -307,6 +309,7 @@ impl Engine {
             halt_cause: self.halt.as_ref().map(|halt| halt.cause),
             halt_reason: self.halt.as_ref().map(|halt| halt.text.clone()),
             paused: self.paused,
+            reloads: self.reloads,
             ending: self.ending.clone(),
             venues: self.venues.iter().map(|venue| venue_view(venue, now)).collect(),
             instruments: self.desks.iter().map(|desk| self.instrument_view(desk, now)).collect(),

@@ -5,12 +5,13 @@
 //! seconds, a day counts at three quarters of the looks) have their share of snapshots. The scores
 //! are what the published formulae of three programmes would give ([`Scores`]).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Instrument, Level, Money, Px, Qty, Side, Span, Ts};
 
 /// The least that a side must show, all its orders within the distance together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LeastShown {
     /// In base.
     Base(Money),
@@ -19,7 +20,7 @@ pub enum LeastShown {
 }
 
 /// What counts as present.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PresenceParams {
     /// Farthest from the mid, basis points of it.
     pub max_half_spread_bps: f64,
@@ -140,6 +141,11 @@ impl Presence {
             now: State::default(),
             sums: Sums::default(),
         }
+    }
+
+    /// Takes other terms; what has been counted under the old ones stays.
+    pub fn retune(&mut self, params: PresenceParams) {
+        self.params = params;
     }
 
     /// Whether the next observation takes a snapshot and wants the market's levels.

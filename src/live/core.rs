@@ -21,7 +21,6 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
-use super::Reload;
 use super::clock::{self, Clock};
 use super::http::{Http, Landed};
 use super::link::{self, Heard, Link};
@@ -30,6 +29,7 @@ use super::observe::Observers;
 use super::shutdown::{Asked, Signals, Stopping};
 use super::status::Board;
 use super::supervisor::Supervisor;
+use super::{Handle, Reload};
 use crate::domain::{Action, Control, Event, InstrumentId, LinkKind, NoteLevel, Ts, VenueId};
 use crate::engine::{Ending, Engine};
 use crate::journal::Record;
@@ -78,6 +78,7 @@ pub(super) struct Parts {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) http: Http,
     pub(super) control: mpsc::Receiver<Control>,
+    pub(super) handle: Handle,
     pub(super) board: Arc<Board>,
     pub(super) observers: Observers,
     pub(super) metrics: Metrics,
@@ -313,8 +314,9 @@ impl Driver {
     /// Reading files takes time that the trading thread has not.
     fn reload(&self, reload: Reload) {
         let remarks = self.parts.observers.remarks().clone();
-        let body = move || match reload() {
-            Ok(text) => remarks.say(NoteLevel::Info, "reloaded", text),
+        let handle = self.parts.handle.clone();
+        let body = move || match reload(false, &|control| handle.send(control)) {
+            Ok(text) => remarks.say(NoteLevel::Info, "reload_done", text),
             Err(text) => remarks.say(NoteLevel::Error, "reload_refused", text),
         };
         if std::thread::Builder::new().name("reload".to_owned()).spawn(body).is_err() {

@@ -61,9 +61,13 @@ pub use story::{Story, Tale};
 /// Takes each note of the core, on the log thread, in order.
 pub type NoteSink = Box<dyn FnMut(Ts, &Note) + Send>;
 
-/// Reads the settings again; says what changed, or what is wrong with them. Called on a thread
-/// that may wait.
-pub type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+/// Reads the settings again and hands what changed to the engine by the given sender; answers as
+/// JSON what was done, or says what is wrong. The flag confirms limits that grow a lot. Called on
+/// a thread that may wait.
+pub type Reload = Arc<dyn Fn(bool, &Sender<'_>) -> Result<String, String> + Send + Sync>;
+
+/// Gives the engine a command, as [`Handle::send`] does.
+pub type Sender<'a> = dyn Fn(Control) -> Result<(), String> + 'a;
 
 /// Everything a driver is told.
 pub struct Params {
@@ -264,6 +268,7 @@ impl Live {
             http: http::Http::new(params.http, &tls).map_err(LiveError::System)?,
             tls,
             control: controls,
+            handle: handle.clone(),
             board,
             observers,
             metrics,

@@ -10,7 +10,7 @@
 //! | `/stream?instrument=venue:SYMBOL` | GET | no | all of it, pushed (`feed`) |
 //! | `/history?instrument=venue:SYMBOL` | GET | no | its last ten minutes, second by second |
 //! | `/` | GET | no | the dashboard, when there is one: it holds no data of its own |
-//! | `/control/{pause,resume,reload,kill}` | POST | yes | acts; `kill` takes `{"flatten":true}` |
+//! | `/control/{pause,resume,reload,kill}` | POST | yes | acts; `kill` takes `{"flatten":true}`, `reload` `{"confirm":true}` |
 //!
 //! On an address other than loopback everything but `/healthz` and `/` asks for the token. `Host` must
 //! name this machine or a configured name (against DNS rebinding), and `Origin`, when there is
@@ -346,6 +346,18 @@ struct KillBody {
     flatten: bool,
 }
 
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReloadBody {
+    #[serde(default)]
+    confirm: bool,
+}
+
+/// A body that may be left out; `None` when it is something else.
+fn body_of<T: Default + serde::de::DeserializeOwned>(body: &Bytes) -> Option<T> {
+    if body.is_empty() { Some(T::default()) } else { serde_json::from_slice(body).ok() }
+}
+
 async fn control(
     State(app): State<Arc<App>>,
     Path(command): Path<String>,
@@ -357,10 +369,9 @@ async fn control(
     let control = match command.as_str() {
         "pause" => Control::Pause,
         "resume" => Control::Resume,
-        "kill" if body.is_empty() => Control::Kill { flatten: false },
-        "kill" => match serde_json::from_slice::<KillBody>(&body) {
-            Ok(kill) => Control::Kill { flatten: kill.flatten },
-            Err(_) => {
+        "kill" => match body_of::<KillBody>(&body) {
+            Some(kill) => Control::Kill { flatten: kill.flatten },
+            None => {
                 let text = r#"body: allowed is nothing or {"flatten":true|false}"#;
                 return answer(StatusCode::BAD_REQUEST, "error", text);
             }
@@ -370,8 +381,17 @@ async fn control(
                 let text = "this run cannot reload its settings";
                 return answer(StatusCode::NOT_IMPLEMENTED, "error", text);
             };
-            return match tokio::task::spawn_blocking(move || reload()).await {
-                Ok(Ok(text)) => answer(StatusCode::OK, "reloaded", &text),
+            let confirm = match body_of::<ReloadBody>(&body) {
+                Some(body) => body.confirm,
+                None => {
+                    let text = r#"body: allowed is nothing or {"confirm":true|false}"#;
+                    return answer(StatusCode::BAD_REQUEST, "error", text);
+                }
+            };
+            let handle = app.handle.clone();
+            let work = move || reload(confirm, &|control| handle.send(control));
+            return match tokio::task::spawn_blocking(work).await {
+                Ok(Ok(text)) => json(StatusCode::OK, text),
                 Ok(Err(text)) => answer(StatusCode::UNPROCESSABLE_ENTITY, "error", &text),
                 Err(_) => answer(StatusCode::INTERNAL_SERVER_ERROR, "error", "reload died"),
             };

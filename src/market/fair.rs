@@ -4,6 +4,8 @@
 //! (Kalman 1960, in one dimension). A price that has grown old counts for less by itself, because
 //! the walk adds σ² a second to what is not known.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Span, Ts};
 
 /// The filter alone: one random walk, observed with noise. Any unit.
@@ -47,7 +49,7 @@ impl FairFilter {
 }
 
 /// How prices are fused.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FusionParams {
     /// Half-life of each instrument's basis.
     pub basis_half_life: Span,
@@ -126,6 +128,11 @@ impl Fusion {
             judged_at: Ts(0),
             variance_per_s: 0.0,
         }
+    }
+
+    /// Takes other settings; what has been learnt stays.
+    pub fn retune(&mut self, params: FusionParams) {
+        self.params = params;
     }
 
     /// Makes room for sources 0 to `count` − 1.

@@ -185,6 +185,13 @@ impl Intensity {
         }
     }
 
+    /// Takes another life of quotes and other fallbacks; arrivals stay.
+    pub fn retune(&mut self, quote_life: Span, fallback_a_per_s: f64, fallback_k_per_bps: f64) {
+        self.params.quote_life = quote_life;
+        self.params.fallback_a_per_s = fallback_a_per_s;
+        self.params.fallback_k_per_bps = fallback_k_per_bps;
+    }
+
     /// The mid (ticks) now; a quote that is set now and stays measures depth from it.
     pub fn observe_mid(&mut self, now: Ts, mid_ticks: f64) {
         let due = self.held.is_none_or(|(at, _)| now.since(at) >= self.params.quote_life);

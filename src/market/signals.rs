@@ -39,7 +39,7 @@ pub enum AlphaSignal {
 }
 
 /// How the signals of an instrument are measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SignalParams {
     /// What stands for the price itself.
     pub fair_price: FairPrice,
@@ -166,6 +166,13 @@ impl Signals {
             kyle: KyleLambda::default(),
             fills: TouchFills::new(params.horizon),
         }
+    }
+
+    /// Takes other settings for what is done with signals. Which forecast is learnt, and over what
+    /// time, stays: what has been learnt would mean something else.
+    pub fn retune(&mut self, params: SignalParams) {
+        self.params =
+            SignalParams { alpha: self.params.alpha, horizon: self.params.horizon, ..params };
     }
 
     /// The book has changed: its touch and its best levels, own orders left out of both, and the

@@ -45,6 +45,18 @@ impl Breaker {
         }
     }
 
+    /// Takes other limits; what has been counted still counts.
+    pub fn retune(
+        &mut self,
+        loss_limit_quote: Money,
+        max_fills_per_minute_side: usize,
+        max_rejects_per_10s: usize,
+    ) {
+        self.loss_limit_quote = loss_limit_quote;
+        self.max_fills_per_minute_side = max_fills_per_minute_side;
+        self.max_rejects_per_10s = max_rejects_per_10s;
+    }
+
     /// Counts a maker fill.
     pub fn on_fill(&mut self, side: Side, now: Ts) -> Option<Trip> {
         let window = &mut self.fills[side.index()];

@@ -17,10 +17,12 @@
 //! Stroughair 1999 (spread add-on); Almgren, Chriss 2001 (variance of linear liquidation);
 //! Cornish, Fisher 1938.
 
+use serde::{Deserialize, Serialize};
+
 use super::normal;
 
 /// How far out in the tail a loss is looked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
     /// Probability that the loss is not exceeded, above 0.5 and below 1.
     pub confidence: f64,

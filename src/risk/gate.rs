@@ -1,11 +1,13 @@
 //! Limits on one order: size, worst-case position and exposure, price, count, self-crossing.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{
     Instrument, InstrumentKind, Money, NewOrder, Purpose, Px, Qty, Reason, Side, planted,
 };
 
 /// Limits of one instrument, as configured.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Largest order, in base.
     pub max_order_base: Money,

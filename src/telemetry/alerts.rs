@@ -14,6 +14,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -58,6 +60,27 @@ pub enum Form {
     },
 }
 
+/// The least level that is sent, warnings or errors; a reload changes it.
+#[derive(Clone, Debug)]
+pub struct AlertLevel(Arc<AtomicBool>);
+
+impl AlertLevel {
+    /// This level; everything below a warning counts as one.
+    #[must_use]
+    pub fn new(level: NoteLevel) -> AlertLevel {
+        AlertLevel(Arc::new(AtomicBool::new(level < NoteLevel::Error)))
+    }
+
+    /// This level from now on.
+    pub fn set(&self, level: NoteLevel) {
+        self.0.store(level < NoteLevel::Error, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> NoteLevel {
+        if self.0.load(Ordering::Relaxed) { NoteLevel::Warn } else { NoteLevel::Error }
+    }
+}
+
 /// Where alerts go.
 #[derive(Clone, Debug)]
 pub struct Params {
@@ -66,7 +89,7 @@ pub struct Params {
     /// Its address: https, or http on this machine.
     pub url: SecretString,
     /// The least level that is sent.
-    pub level: NoteLevel,
+    pub level: AlertLevel,
     /// The same alert comes once in this time.
     pub repeat_interval: Span,
     /// Certificate authorities beside the system's.
@@ -93,7 +116,7 @@ struct Counts {
 /// three seconds at most.
 #[derive(Debug)]
 pub struct Alerts {
-    level: NoteLevel,
+    level: AlertLevel,
     repeat_interval: Span,
     last: BTreeMap<String, (Ts, u64)>,
     queue: Option<SyncSender<Alert>>,
@@ -118,7 +141,7 @@ impl Alerts {
         );
         let (queue, waiting) = sync_channel(WAITING);
         let (done, ended) = sync_channel(1);
-        let (level, repeat_interval) = (params.level, params.repeat_interval);
+        let (level, repeat_interval) = (params.level.clone(), params.repeat_interval);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -137,7 +160,7 @@ impl Alerts {
 
     /// Pass a log line on if it is an alert; never waits.
     pub(super) fn offer(&mut self, at: Ts, line: &Line) {
-        if line.level < self.level {
+        if line.level < self.level.get() {
             return;
         }
         let key =
@@ -399,7 +422,7 @@ mod tests {
         let params = Params {
             form,
             url: url.into(),
-            level: NoteLevel::Error,
+            level: AlertLevel::new(NoteLevel::Error),
             repeat_interval: Span::from_s(60),
             ca_files: Vec::new(),
         };
@@ -466,7 +489,7 @@ mod tests {
             let params = Params {
                 form: Form::Json,
                 url: url.into(),
-                level: NoteLevel::Warn,
+                level: AlertLevel::new(NoteLevel::Warn),
                 repeat_interval: Span::from_s(1),
                 ca_files: Vec::new(),
             };

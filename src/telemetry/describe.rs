@@ -1,44 +1,11 @@
-//! The table: each note's event name, level, fields and words.
-//!
-//! | Event | Level | Flood-prone |
-//! |---|---|---|
-//! | `state_changed` | info | |
-//! | `side_reason` | info | yes |
-//! | `quoted`, `signals` | debug | |
-//! | `side_toxic` | info | yes |
-//! | `quoted`, `explained` | debug | |
-//! | `order_sent`, `order_ended` | debug | |
-//! | `order_rejected` | warn | yes |
-//! | `order_unknown` | warn | |
-//! | `gate_blocked` | warn | yes |
-//! | `filled` | info | |
-//! | `hedge_started`, `hedge_done` | info | |
-//! | `hedge_band` | debug | |
-//! | `hedge_late` | error | yes |
-//! | `fair_source` | info; warn away from what is wanted | yes |
-//! | `measured` | debug | |
-//! | `capital` | debug | |
-//! | `capital_stage` | info, warn at the limit | |
-//! | `book_synced` | info | yes |
-//! | `book_lost` | warn | yes |
-//! | `link_up` | info | |
-//! | `link_down` | warn | yes |
-//! | `garbled` | warn | yes |
-//! | `reconciled` | debug | |
-//! | `reconcile_differs` | error | |
-//! | `target_taken` | info | |
-//! | `key_checked` | info; warn unless sound | |
-//! | `holding_moved` | warn | |
-//! | `paused`, `resumed` | info | |
-//! | `halted` | error | |
-//! | `latch_set`, `latch_cleared` | warn | |
-//! | `invariant` | error | |
+//! The table: each note's event name, level, fields and words. What each event means stands in
+//! [`EVENTS`](super::EVENTS).
 
 use serde_json::{Map, Value};
 
 use crate::domain::{
     CapitalStage, FairSource, Instrument, InstrumentId, KeyCheck, Money, Note, NoteLevel, OrderId,
-    Px, Qty, VenueId,
+    Px, Qty, SettingChange, VenueId,
 };
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
@@ -560,6 +527,7 @@ fn daemon(note: &Note) -> Line {
             let event = if *paused { "paused" } else { "resumed" };
             Line::new(Info, event, format!("{event} by the operator"))
         }
+        Note::Reloaded { changes } => reloaded(changes),
         Note::Halted { cause, text } => Line::new(Error, "halted", format!("halted: {text}"))
             .word("cause", cause)
             .with("text", text.as_str()),
@@ -599,6 +567,16 @@ fn daemon(note: &Note) -> Line {
     }
 }
 
+/// Each changed setting with what it was and what it is.
+fn reloaded(changes: &[SettingChange]) -> Line {
+    let told = |side: &Option<String>| side.clone().unwrap_or_else(|| "unset".to_owned());
+    let words = changes.iter().map(|change| {
+        format!("{} {} -> {}", change.key, told(&change.before), told(&change.after))
+    });
+    let text = format!("settings reloaded: {}", words.collect::<Vec<_>>().join(", "));
+    Line::new(NoteLevel::Info, "reloaded", text).word("changes", &changes)
+}
+
 /// A model amount as a decimal string of eight places at most.
 fn amount(value: f64) -> String {
     let decimal: Money = Instrument::money(value);
@@ -606,11 +584,11 @@ fn amount(value: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::{
-        BookLoss, HaltCause, LinkKind, Liquidity, OrderStatus, Purpose, Reason, RejectClass, Side,
-        State,
+        Asset, BookLoss, HaltCause, InstrumentKind, LinkKind, Liquidity, OrderStatus, Purpose,
+        Reason, RejectClass, Side, State,
     };
 
     fn measured() -> Note {
@@ -673,8 +651,28 @@ mod tests {
         ]
     }
 
+    fn listing() -> Box<Instrument> {
+        Box::new(Instrument {
+            id: InstrumentId(0),
+            venue: VenueId(0),
+            symbol: "BTCUSDT".into(),
+            kind: InstrumentKind::Spot,
+            base: Asset::new("BTC"),
+            quote: Asset::new("USDT"),
+            tick_size: Money::ONE,
+            lot_size: Money::ONE,
+            min_px: Px(1),
+            max_px: Px(2),
+            min_qty: Qty(1),
+            max_qty: Qty(2),
+            min_notional: Money::ONE,
+            max_open_orders: 1,
+            trading: true,
+        })
+    }
+
     /// One of each, with its event name.
-    fn all() -> Vec<(Note, &'static str)> {
+    pub(in crate::telemetry) fn all() -> Vec<(Note, &'static str)> {
         let (instrument, venue, side) = (InstrumentId(0), VenueId(0), Side::Buy);
         let (px, qty, text) = (Px(100), Qty(3), String::from("words"));
         let id = OrderId { epoch: 7, counter: 1 };
@@ -739,7 +737,21 @@ mod tests {
             (Note::Latch { set: false, text: text.clone() }, "latch_cleared"),
             (Note::Paused { paused: true }, "paused"),
             (Note::Paused { paused: false }, "resumed"),
+            (Note::Reloaded { changes: Vec::new() }, "reloaded"),
             (Note::Invariant { text }, "invariant"),
+            (
+                Note::TargetTaken { instrument, name: "spot:BTCUSDT".into(), base: Money::ONE },
+                "target_taken",
+            ),
+            (Note::Listed { instrument: listing() }, "instrument_listed"),
+            (
+                Note::HoldingMoved { instrument, name: "spot:BTCUSDT".into(), base: Money::ONE },
+                "holding_moved",
+            ),
+            (
+                Note::KeyChecked { venue, check: KeyCheck::Sound, text: "words".into() },
+                "key_checked",
+            ),
         ];
         all.extend(hedging(base));
         all
@@ -748,14 +760,11 @@ mod tests {
     #[test]
     fn every_note_has_its_stable_documented_event_and_snake_case_keys() {
         let names = Names::new(vec!["spot".into()], &[(VenueId(0), "BTCUSDT".into())]);
-        let documentation = include_str!("describe.rs");
         for (note, event) in all() {
             let line = describe(&note, &names);
             assert_eq!(line.event, event, "{note:?}");
-            let documented = documentation
-                .lines()
-                .any(|l| l.starts_with("//! |") && l.contains(&format!("`{event}`")));
-            assert!(documented, "{event} is not in the table of the module");
+            let documented = crate::telemetry::EVENTS.iter().any(|known| known.0 == event);
+            assert!(documented, "{event} is not in the catalogue");
             assert!(!line.message.is_empty());
             for key in line.fields.keys() {
                 assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{event}.{key}");

@@ -2,14 +2,18 @@
 
 use std::fmt::{self, Write};
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::file::{LogFile, Rotating};
 use crate::domain::Ts;
 
 /// How lines look.
@@ -19,27 +23,56 @@ pub(super) enum Look {
     Pretty { colour: bool },
 }
 
-/// Send log lines to standard output from now on. `json` is `None` for people on a terminal and
-/// machines elsewhere. Only our own lines are shown, and warnings of others: libraries log
-/// requests, and requests carry signatures.
+/// Changes which lines are shown, while they are being written.
+#[derive(Clone)]
+pub struct LogControl(Arc<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>);
+
+impl LogControl {
+    /// Show the lines of this filter from now on.
+    ///
+    /// # Errors
+    /// Words, when it is no filter.
+    pub fn set(&self, filter: &str) -> Result<(), String> {
+        (self.0)(read(filter)?)
+    }
+}
+
+fn read(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(filter).map_err(|error| format!("log levels {filter:?}: {error}"))
+}
+
+/// Send log lines to standard output, or to a file, from now on. `json` is `None` for people on a
+/// terminal and machines elsewhere. `filter` says which lines, in the notation of `tracing`.
 ///
 /// # Errors
-/// Words, when something in this process has set up logging already.
-pub fn init(json: Option<bool>, level: Level) -> Result<(), String> {
-    let terminal = std::io::stdout().is_terminal();
+/// Words, when something in this process has set up logging already, the file cannot be written
+/// or the filter is none.
+pub fn init(
+    json: Option<bool>,
+    filter: &str,
+    file: Option<&LogFile>,
+) -> Result<LogControl, String> {
+    let terminal = file.is_none() && std::io::stdout().is_terminal();
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let look = if json.unwrap_or(!terminal) {
         Look::Json
     } else {
         Look::Pretty { colour: terminal && !no_colour }
     };
-    let filter = format!("error,evenkeel={}", level.as_str().to_ascii_lowercase());
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stdout)
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+    let writer = match file {
+        Some(file) => BoxMakeWriter::new(Mutex::new(Rotating::open(file)?)),
+        None => BoxMakeWriter::new(std::io::stdout),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_writer(writer)
         .event_format(Format(look))
-        .try_init()
-        .map_err(|error| format!("logging cannot be set up: {error}"))
+        .with_env_filter(read(filter)?)
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    builder.try_init().map_err(|error| format!("logging cannot be set up: {error}"))?;
+    Ok(LogControl(Arc::new(move |filter| {
+        handle.reload(filter).map_err(|error| format!("log levels cannot be changed: {error}"))
+    })))
 }
 
 /// The format of one line.

@@ -52,6 +52,7 @@ pub struct Metrics {
     garbled: Count,
     differs: Count,
     halts: Count,
+    reloads: Counter,
     invariants: Counter,
     estimates: Estimates,
 }
@@ -87,6 +88,7 @@ impl Default for Metrics {
             garbled: Family::default(),
             differs: Family::default(),
             halts: Family::default(),
+            reloads: Counter::default(),
             invariants: Counter::default(),
             estimates: Estimates::default(),
         }
@@ -225,7 +227,17 @@ impl Metrics {
             "Times that our ledger and the venue's differed",
             self.differs.clone(),
         );
+        self.register_rare(r);
+    }
+
+    /// What should not happen often.
+    fn register_rare(&self, r: &mut Registry) {
         r.register("evenkeel_halts", "Halts, by cause", self.halts.clone());
+        r.register(
+            "evenkeel_reloads",
+            "Times that settings were changed while running",
+            self.reloads.clone(),
+        );
         r.register(
             "evenkeel_invariants_broken",
             "Things that must never happen and did",
@@ -277,6 +289,9 @@ impl Metrics {
             Note::Halted { cause, .. } => inc(&self.halts, &vec![("cause", word(cause))]),
             Note::Invariant { .. } => {
                 self.invariants.inc();
+            }
+            Note::Reloaded { .. } => {
+                self.reloads.inc();
             }
             Note::FairSourceChanged { .. } | Note::Measured { .. } => {
                 self.estimates.count(note, names);

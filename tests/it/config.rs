@@ -377,3 +377,118 @@ fn keys_that_cannot_be_read_are_named_all_at_once() {
     }
     assert!(problems.iter().all(|p| p.line > 5), "{all}");
 }
+
+/// What a schema of ours says is wrong with a value; only the words that our schemas use.
+fn against(schema: &serde_json::Value, value: &serde_json::Value, at: &str) -> Vec<String> {
+    use serde_json::Value;
+    let mut wrong = Vec::new();
+    let types: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let is = |name: &str| match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        _ => value.is_number(),
+    };
+    if !types.is_empty() && !types.into_iter().any(is) {
+        wrong.push(format!("{at}: {value} is not {}", schema["type"]));
+    }
+    if let Some(words) = schema["enum"].as_array()
+        && !words.contains(value)
+    {
+        wrong.push(format!("{at}: {value} is none of {words:?}"));
+    }
+    if let Some(options) = schema["anyOf"].as_array()
+        && options.iter().all(|option| !against(option, value, at).is_empty())
+    {
+        wrong.push(format!("{at}: {value} fits nothing"));
+    }
+    if schema.get("const").is_some_and(|only| only != value) {
+        wrong.push(format!("{at}: {value} is not {}", schema["const"]));
+    }
+    if let (Some(number), Some(least), Some(most)) =
+        (value.as_f64(), schema["minimum"].as_f64(), schema["maximum"].as_f64())
+        && !(least..=most).contains(&number)
+    {
+        wrong.push(format!("{at}: {number} is not {least} to {most}"));
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        wrong.extend(against(&schema["items"], item, &format!("{at}[{index}]")));
+    }
+    if let (Some(map), Some(known)) = (value.as_object(), schema["properties"].as_object()) {
+        for (key, inner) in map {
+            match known.get(key) {
+                Some(schema) => wrong.extend(against(schema, inner, &format!("{at}.{key}"))),
+                None => wrong.push(format!("{at}.{key} is not known")),
+            }
+        }
+        let required = schema["required"].as_array().into_iter().flatten();
+        let absent = required.filter(|key| !map.contains_key(key.as_str().unwrap()));
+        wrong.extend(absent.map(|key| format!("{at}.{key} is missing")));
+    }
+    wrong
+}
+
+#[test]
+fn the_schema_takes_every_file_and_refuses_what_the_reader_refuses() {
+    use config::FileKind;
+    let json = |text: &str| -> serde_json::Value { toml::from_str(text).unwrap() };
+    let (daemon, exchange) = (FileKind::Daemon.schema(), FileKind::Exchange.schema());
+    for name in ["binance-production.example.toml", "binance-testnet.toml", "demo.toml"] {
+        let wrong = against(&daemon, &json(&file(name)), name);
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+    let wrong = against(&exchange, &json(&file("exchange.toml")), "exchange");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let good = file("binance-testnet.toml");
+    for (from, to) in [
+        ("half_spread_bps = 15", "half_spred_bps = 15"),
+        ("half_spread_bps = 15", "half_spread_bps = \"wide\""),
+        ("half_spread_bps = 15", "half_spread_bps = 5001"),
+        ("recv_window_ms = 5000", "recv_window_ms = 60001"),
+        ("kind = \"binance_spot\"", "kind = \"binance_options\""),
+        ("role = \"quote\"", ""),
+        ("use_own_order_filter = true", "use_own_order_filter = 1"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let bad = good.replacen(from, to, 1);
+        assert!(!against(&daemon, &json(&bad), "bad").is_empty(), "{to}");
+        refused(&bad);
+    }
+}
+
+#[test]
+fn the_reference_page_is_what_the_code_says() {
+    let path = format!("{}/deploy/configuration.md", env!("CARGO_MANIFEST_DIR"));
+    let page = config::reference();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let told = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(told == page, "{path} is out of date: evenkeel config reference > {path}");
+}
+
+#[test]
+fn log_settings_are_checked() {
+    let good = file("demo.toml");
+    let with = |line: &str| good.replace("[log]", &format!("[log]\n{line}"));
+    let loaded = config::parse(&with("modules = [\"live=debug\"]\nfile = \"x\""), "t").unwrap();
+    let log = loaded.settings.log;
+    assert_eq!(log.filter(), "error,evenkeel=info,evenkeel::live=debug");
+    assert_eq!(log.file.unwrap().max_bytes, 100 << 20);
+    for (line, said) in [
+        ("modules = [\"live\"]", "log.modules has \"live\""),
+        ("modules = [\"live=loud\"]", "allowed is a module"),
+        ("modules = \"live=debug\"", "no list of quoted texts"),
+        ("max_file_mb = 0", "log.max_file_mb is 0"),
+        ("keep = 101", "log.keep is 101"),
+    ] {
+        let error = refused(&with(line));
+        assert!(error.contains(said), "{error}");
+    }
+}

@@ -17,5 +17,6 @@ mod middleman;
 mod permissions;
 mod rig;
 mod stops;
+mod tuning;
 mod watchers;
 mod weather;

@@ -11,10 +11,13 @@
 //!
 //! Without a passive phase an excursion begins with taking.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Instrument, Money, Px, Side, Span, Ts};
 
 /// What begins a hedge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HedgeMode {
     /// Exposure reaches the trigger; it goes back to the target.
     Trigger,
@@ -24,7 +27,7 @@ pub enum HedgeMode {
 }
 
 /// The settings of hedging one base asset.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HedgeParams {
     /// What begins a hedge.
     pub mode: HedgeMode,
@@ -157,6 +160,12 @@ impl Hedger {
     #[must_use]
     pub fn new(params: HedgeParams) -> Hedger {
         Hedger { params, since: None, last_order: None }
+    }
+
+    /// The same with other settings; a running excursion goes on.
+    #[must_use]
+    pub fn retuned(self, params: HedgeParams) -> Hedger {
+        Hedger { params, ..self }
     }
 
     /// What to do now.
