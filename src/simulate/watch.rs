@@ -199,7 +199,11 @@ impl Watch {
             Action::Cancel { id, .. } => drop(self.canceled.insert(*id)),
             Action::Amend(amend) => {
                 self.count("amend sent");
-                self.on_quote(now, engine, amend.instrument);
+                // A resting hedge goes on while quotes pause.
+                let sent = self.placed.get(&amend.id);
+                if sent.is_none_or(|sent| sent.purpose == Purpose::Quote) {
+                    self.on_quote(now, engine, amend.instrument);
+                }
                 self.on_priced(now, engine, (amend.instrument, amend.side), amend.px);
             }
             Action::Query { .. } => self.count("order asked about"),
