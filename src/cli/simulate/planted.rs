@@ -2,7 +2,7 @@
 
 use super::{Exit, SimulateArgs, all, complain, say};
 use crate::domain::planted::{BUGS, plant};
-use crate::simulate::{Kind, Layout, Menu, Scenario};
+use crate::simulate::{self, Kind, Layout, Menu, Scenario};
 
 /// Bugs that break no invariant by themselves, each with what stands behind it. They stay on the
 /// list, are looked for like the others, and fail nothing when they are not found.
@@ -20,9 +20,13 @@ pub(super) fn find(args: &SimulateArgs, scenario: &Scenario, menu: &Menu) -> Exi
         let harmless = HARMLESS.iter().find(|(name, _)| name == bug);
         let (seed, problem) = match (failed.first(), harmless) {
             (Some(outcome), _) => {
-                found += 1;
                 let first = outcome.problems.first().cloned().unwrap_or_default();
-                (outcome.plan.seed.to_string(), first)
+                // What fails without the bug as well has not found it.
+                plant("");
+                let blamed = simulate::run(scenario, &outcome.plan, false).problems.is_empty();
+                *(if blamed { &mut found } else { &mut missed }) += 1;
+                let text = if blamed { first } else { format!("ALSO WITHOUT IT: {first}") };
+                (outcome.plan.seed.to_string(), text)
             }
             (None, Some((_, why))) => ("-".to_owned(), format!("not found: {why}")),
             (None, None) => {
