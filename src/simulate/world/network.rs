@@ -557,7 +557,11 @@ impl World {
                 self.watch.check_exchange(self.now, self.exchange.exchange());
                 self.note_touches();
             }
-            self.note_taken(kind, wire);
+            // A copy may be taken after the first was refused; no answer tells of that, a reading
+            // does (I1).
+            if !copy {
+                self.note_taken(kind, wire);
+            }
             delay = answered.delay;
             answered.answer
         };
