@@ -146,7 +146,12 @@ impl Engine {
             let desk = &self.desks[id.index()];
             let Some(instrument) = &desk.listed else { continue };
             // A fill around the time of the reading may be in one and not yet in the other.
-            moving |= desk.filled_at >= snapshot.as_of && !planted("old_reading_wins");
+            let overtaken = desk.filled_at >= snapshot.as_of;
+            if overtaken && planted("old_reading_wins") {
+                self.desks[id.index()].held_base = reported;
+                continue;
+            }
+            moving |= overtaken;
             moving |= self.orders.of(id).any(|order| order.traded < order.filled);
             let held = desk.held_base;
             if (held - reported).abs() >= instrument.lot_size {

@@ -51,6 +51,9 @@ impl Default for CapitalParams {
 
 /// Time between two reckonings without a fill.
 const RECKON_EVERY: Span = Span::from_ms(250);
+/// A book that is being proven again is left at its last known cost for so long; then that cost
+/// is unknown. A gap mends within a second or two, and a holding does not become riskier by it.
+const EXIT_KEPT: Span = Span::from_s(5);
 /// Time between two reports of a level that has changed.
 const TELL_EVERY: Span = Span::from_s(1);
 
@@ -64,6 +67,19 @@ pub(super) struct Capital {
     leans: Vec<f64>,
     view: CapitalView,
     told: (Ts, Option<f64>),
+    /// For each instrument, what leaving cost when its book was last proven.
+    exits: Vec<Option<KnownExit>>,
+}
+
+/// What leaving a holding cost, through a book that was proven then.
+#[derive(Clone, Copy, Debug)]
+struct KnownExit {
+    at: Ts,
+    /// Quote per unit of base; grows with the quantity, so it holds for holdings of about that
+    /// size only.
+    per_base: f64,
+    /// The same with the book of the stress.
+    thin_per_base: f64,
 }
 
 /// Capital at risk and what it is made of. Amounts in quote.
@@ -155,6 +171,7 @@ pub struct StressView {
 /// One instrument that holds something.
 struct Holding {
     id: InstrumentId,
+    off_base: f64,
     delta_quote: f64,
     /// Standard deviation of its return per √s.
     volatility: f64,
@@ -177,7 +194,8 @@ impl Capital {
             ..CapitalView::default()
         };
         let leans = vec![0.0; instruments];
-        Capital { params, due: Ts(0), leans, view, told: (Ts(0), Some(0.0)) }
+        let exits = vec![None; instruments];
+        Capital { params, due: Ts(0), leans, view, told: (Ts(0), Some(0.0)), exits }
     }
 
     /// Takes other settings, reckoned with from the next opportunity on.
@@ -219,6 +237,7 @@ impl Engine {
         }
         self.capital.due = self.now + RECKON_EVERY;
         let holdings = self.holdings();
+        self.keep_exits(&holdings);
         let (correlation, shrunk) = self.fitting_correlations(&holdings);
         let before = self.capital.view.stage;
         let mut view = self.weigh(&holdings, &correlation);
@@ -265,14 +284,53 @@ impl Engine {
         let share = self.capital.params.stress_depth;
         Some(Holding {
             id: desk.id,
+            off_base: off,
             delta_quote,
             volatility,
-            exit: self.exit(desk, off, mid, 1.0),
-            thin_exit: self.exit(desk, off, mid, share),
+            exit: self.exit_or_last(desk, off, mid, 1.0, |known| known.per_base),
+            thin_exit: self.exit_or_last(desk, off, mid, share, |known| known.thin_per_base),
             fee_quote: delta_quote.abs() * taker_fee,
             spread_quote: spread_addon(delta_quote, spread),
             exit_s: delta_quote.abs() / self.capital.params.liquidation_quote_per_s,
         })
+    }
+
+    /// Remembers what leaving costs through the books that are proven now.
+    fn keep_exits(&mut self, holdings: &[Holding]) {
+        for own in holdings {
+            let known = own.exit.unfilled_base == 0.0 && own.exit.cost_quote.is_finite();
+            if known && self.desks[own.id.index()].book.is_synced() {
+                let per_base = |exit: Exit| match exit.unfilled_base {
+                    0.0 => exit.cost_quote / own.off_base.abs(),
+                    _ => f64::NAN,
+                };
+                self.capital.exits[own.id.index()] = Some(KnownExit {
+                    at: self.now,
+                    per_base: per_base(own.exit),
+                    thin_per_base: per_base(own.thin_exit),
+                });
+            }
+        }
+    }
+
+    /// Leaving a holding through its book or, while that is being proven again, at what it cost
+    /// a moment ago.
+    fn exit_or_last(
+        &self,
+        desk: &Desk,
+        off_base: f64,
+        mid: f64,
+        depth: f64,
+        per_base: impl Fn(&KnownExit) -> f64,
+    ) -> Exit {
+        let last = self.capital.exits[desk.id.index()]
+            .filter(|known| !desk.book.is_synced() && self.now.since(known.at) < EXIT_KEPT)
+            .map(|known| per_base(&known) * off_base.abs())
+            .filter(|cost| cost.is_finite());
+        match last {
+            Some(cost_quote) => Exit { cost_quote, unfilled_base: 0.0 },
+            None => self.exit(desk, off_base, mid, depth),
+        }
     }
 
     /// Leaving a holding through its book, our own orders left out.

@@ -144,10 +144,12 @@ impl Engine {
         let Some(stopping) = self.stopping else { return };
         if self.now >= stopping.deadline {
             let text = format!("deadline passed: {}", self.leftovers());
-            self.finish(Ending::MaybeLeft { text }, out);
+            let claim = planted("flat_claimed");
+            let ending = if claim { Ending::FlatAndClean } else { Ending::MaybeLeft { text } };
+            self.finish(ending, out);
             return;
         }
-        if self.orders.all().next().is_some() && !planted("flat_claimed") {
+        if self.orders.all().next().is_some() {
             return;
         }
         if self.params.shutdown.flatten && self.flatten(out) {
@@ -167,7 +169,7 @@ impl Engine {
             .filter(|desk| self.params.shutdown.flatten && !desk.is_flat())
             .map(|desk| format!("{} {}", desk.off_target_base(), desk.params.symbol))
             .collect();
-        match (&self.halt, left.is_empty() || planted("flat_claimed")) {
+        match (&self.halt, left.is_empty()) {
             (_, false) => Ending::MaybeLeft { text: format!("positions: {}", left.join(", ")) },
             (Some(halt), true) => Ending::SafetyHaltFlat { text: halt.text.clone() },
             (None, true) => Ending::FlatAndClean,

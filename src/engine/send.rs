@@ -232,8 +232,10 @@ impl Engine {
 
     /// Cancels every live order, orders of unknown fate included.
     pub(super) fn cancel_all(&mut self, out: &mut Vec<Action>) {
-        let known = if planted("cancel_all_forgets") { 0 } else { self.desks.len() };
-        for index in 0..known {
+        if planted("cancel_all_forgets") {
+            self.orders = crate::orders::Store::new(self.desks.len());
+        }
+        for index in 0..self.desks.len() {
             let instrument = self.desks[index].id;
             let ids: Vec<OrderId> = self
                 .orders

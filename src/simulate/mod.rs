@@ -12,25 +12,25 @@
 //! | | Holds that | Checked |
 //! |---|---|---|
 //! | I1 | no order of ours rests unknown to the process for longer than a reading takes | every 100 ms; none at the end |
-//! | I2 | readings and open orders are the exchange's | until they are after mending, and at each round's end |
+//! | I2 | holdings and open orders are the exchange's | until they are after mending, at each round's end, and every 100 ms while nothing is wrong |
 //! | I3 | every client id that arrives stands in a step's record of a known start; whole journal lines read back | each order request; each crash |
 //! | I4 | a fill belongs to an order that was placed; that each counts once is I2 | each step |
 //! | I5 | worst-case position and exposure hold, by the exchange's books | each order request, and every 100 ms |
 //! | I6 | an order of unknown fate counts: late and doubled requests keep I5 and I2 | as those |
-//! | I7 | no quote leaves on a silent or unproven book, a proven book is one the exchange had, and a pulled side has no order | each step; every 100 ms |
+//! | I7 | no quote leaves on a silent or unproven book or beside a mute user stream, a proven book is one the exchange had, and a pulled side has no order | each step; every 100 ms |
 //! | I8 | no quote after a kill, a halt, a pause or a stop | each step |
 //! | I9 | after a kill nothing rests for longer than 2 s | every 100 ms |
-//! | I10 | own bid below own ask | each order request, and every 100 ms |
-//! | I11 | no request while a venue has asked for silence; no refusal that care would have avoided | each request; each answer |
+//! | I10 | own bid below own ask, and no order leaves that could meet one of ours | each step; each order request, and every 100 ms |
+//! | I11 | no request while a venue has asked for silence; filters that refuse are read again; no refusal that care would have avoided | each request; each answer |
 //! | I12 | client ids are used once, across restarts | each order request |
-//! | I13 | the parts of the result make its whole | in the core, each second |
+//! | I13 | the parts of the result make its whole, and the whole is what the exchange's wallets gained | in the core, each second; the end of a session without a restart |
 //! | I14 | no clock goes back and no step of ours is harmed by one that jumps or stands still | by the fault `clock_step`; the core asserts it in debug builds |
 //! | I15 | orders kept, requests, steps and messages stay bounded | each step; every 10 s |
 //! | I16 | after mending both sides are quoted within 30 s, unless a documented rule halted; a halt has its cause in the world | every 100 ms; each halt |
 //! | I17 | the same seed makes the same actions, and a second core fed with the journal's lines decides the same | a test; every 16th seed |
 //! | I18 | no secret in any output | the problems and last events of each session |
 //! | I19 | an ending that says flat is flat | each end of a process |
-//! | I20 | a hedge that is late says so and reduces (`REDUCING`); nothing overshoots the limits | as I5 |
+//! | I20 | hedges that may still trade do not pass zero together, and nor do quotes while `REDUCING` | each step |
 //!
 //! Not checked here: fsync and disk of the state directory (I3's other half), process exit codes,
 //! memory in bytes, log volume: they are glue, and tests over real sockets hold them.

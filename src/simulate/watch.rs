@@ -8,6 +8,7 @@ use crate::domain::{
     OrderStatus, Prefix, Purpose, Px, Qty, Side, Span, State, Ts,
 };
 use crate::engine::Engine;
+use crate::orders::Order;
 use crate::sim::{AccountId, Exchange, MarketId, OrderRecord};
 
 /// Lines of what happened last that a failure shows.
@@ -28,6 +29,8 @@ pub(super) struct Bounds {
     pub(super) venue: usize,
     pub(super) target_base: Money,
     pub(super) limit_base: Money,
+    /// What one lot is.
+    pub(super) lot_base: Money,
 }
 
 /// What an order was sent for.
@@ -54,6 +57,8 @@ pub(super) struct Watch {
     pub(super) latch: Option<(HaltCause, String)>,
     /// When each venue's market link last gave a sign of life, by our clock.
     pub(super) heard_at: Vec<Ts>,
+    /// Whether a snapshot has arrived since each venue's market link opened.
+    pub(super) snapshots: Vec<bool>,
     /// A fault has failed the journal, so that a halt for it has its cause in the world.
     pub(super) journal_failed: bool,
     /// The operator has told it to kill or to pause, and it has not heard yet.
@@ -61,6 +66,8 @@ pub(super) struct Watch {
     /// It has been killed, or paused: the first holds across restarts.
     pub(super) still: [bool; 2],
     pub(super) placed: BTreeMap<OrderId, Sent>,
+    /// The state that the last step left.
+    state: State,
     trace: VecDeque<String>,
     arrived: BTreeSet<String>,
     /// Orders that the exchange has taken, whatever it answered.
@@ -87,10 +94,12 @@ impl Watch {
             hash: 0xcbf2_9ce4_8422_2325,
             latch: None,
             heard_at: Vec::new(),
+            snapshots: Vec::new(),
             journal_failed: false,
             told: [false; 2],
             still: [false; 2],
             placed: BTreeMap::new(),
+            state: State::Starting,
             trace: VecDeque::new(),
             arrived: BTreeSet::new(),
             taken: BTreeSet::new(),
@@ -129,6 +138,12 @@ impl Watch {
         self.trace.iter().cloned().collect()
     }
 
+    /// A venue's market link is gone.
+    pub(super) fn link_lost(&mut self, venue: usize) {
+        self.heard_at[venue] = Ts(0);
+        self.snapshots[venue] = false;
+    }
+
     /// A new process knows nothing of what the one before was told.
     pub(super) fn process_starts(&mut self) {
         self.told = [false; 2];
@@ -157,6 +172,7 @@ impl Watch {
         let told = std::mem::take(&mut self.told);
         self.still[0] |= told[0] && engine.state() == State::Halted;
         self.still[1] |= told[1];
+        self.state = engine.state();
     }
 
     fn on_action(&mut self, now: Ts, engine: &Engine, action: &Action) {
@@ -177,11 +193,18 @@ impl Watch {
                 if order.purpose == Purpose::Quote {
                     self.on_quote(now, engine, order.instrument);
                 }
+                self.on_sized(now, engine, order.purpose, order.side);
+                self.on_priced(now, engine, (order.instrument, order.side), order.px);
             }
             Action::Cancel { id, .. } => drop(self.canceled.insert(*id)),
             Action::Amend(amend) => {
                 self.count("amend sent");
-                self.on_quote(now, engine, amend.instrument);
+                // A resting hedge goes on while quotes pause.
+                let sent = self.placed.get(&amend.id);
+                if sent.is_none_or(|sent| sent.purpose == Purpose::Quote) {
+                    self.on_quote(now, engine, amend.instrument);
+                }
+                self.on_priced(now, engine, (amend.instrument, amend.side), amend.px);
             }
             Action::Query { .. } => self.count("order asked about"),
             Action::Reconcile { .. } | Action::Resync { .. } | Action::Note(_) => {}
@@ -196,6 +219,9 @@ impl Watch {
             let text = format!("a quote on a book that was silent for {} ms", quiet.ms());
             self.problem(now, "I7", text);
         }
+        if !self.snapshots[venue] {
+            self.problem(now, "I7", "a quote on a book of an earlier connection");
+        }
         if engine.proven_touch(instrument).is_none() {
             self.problem(now, "I7", "a quote on a book that is not proven");
         }
@@ -203,6 +229,53 @@ impl Watch {
         if halted || engine.is_paused() || self.still != [false; 2] {
             let text = format!("a quote in state {} after {:?}", engine.state(), self.still);
             self.problem(now, "I8", text);
+        }
+    }
+
+    /// Hedges that may still trade do not pass zero together, and while reducing no quotes do.
+    fn on_sized(&mut self, now: Ts, engine: &Engine, purpose: Purpose, side: Side) {
+        let reducing = [self.state, engine.state()] == [State::Reducing; 2];
+        let (what, invariant) = match purpose {
+            Purpose::Hedge => ("hedges", "I20"),
+            Purpose::Quote if reducing => ("reducing orders", "I20"),
+            Purpose::Quote | Purpose::Flatten => return,
+        };
+        let base = |index: usize| {
+            let id = InstrumentId(index as u16);
+            engine.held_base(id) - self.bounds[index].target_base
+        };
+        let net: Money = (0..self.bounds.len()).map(base).sum();
+        let counts = |order: &&Order| {
+            order.new.side == side
+                && (purpose == Purpose::Quote || order.new.purpose != Purpose::Quote)
+        };
+        let open: Money = engine
+            .open_orders()
+            .filter(counts)
+            .map(|order| {
+                self.bounds[order.new.instrument.index()].lot_base * Money::from(order.exposed().0)
+            })
+            .sum();
+        let due = Money::from(-side.sign()) * net;
+        if open > due.max(Money::ZERO) {
+            self.problem(
+                now,
+                invariant,
+                format!("{side} {what} of {open} where {due} is to be reduced"),
+            );
+        }
+    }
+
+    /// No order leaves that could meet one of ours.
+    fn on_priced(&mut self, now: Ts, engine: &Engine, at: (InstrumentId, Side), px: Px) {
+        let meets = |order: &&Order| {
+            (order.new.instrument, order.new.side) == (at.0, at.1.opposite())
+                && order.is_live()
+                && at.1.sign() * (px.0 - order.most_aggressive_px().0) >= 0
+        };
+        if let Some(other) = engine.open_orders().find(meets) {
+            let text = format!("{} at {px:?} could meet our own {:?}", at.1, other.new.id);
+            self.problem(now, "I10", text);
         }
     }
 

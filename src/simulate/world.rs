@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use super::cells::{Kind, Phase};
 use super::plan::{Dice, EPOCH, Fault, PATIENCE, Plan};
 use super::process::Process;
-use super::setup::{local_exchange, settings};
+use super::setup::{self, local_exchange, settings};
 use super::watch::{Bounds, PROBLEMS, Watch};
 use crate::config::{Secrets, Settings, Target, VenueKind as Configured};
-use crate::domain::{Control, Event, HaltCause, Px, Side, Span, State, Ts};
+use crate::domain::{Control, Event, HaltCause, InstrumentKind, Money, Px, Side, Span, State, Ts};
 use crate::engine::Ending;
 use crate::sim::faces::LocalExchange;
 use crate::sim::faces::faults::VenueKind;
@@ -96,6 +96,12 @@ pub(super) struct World {
     pulled_since: BTreeMap<(usize, usize), Ts>,
     orphan_since: BTreeMap<String, Ts>,
     wrong_book_since: Vec<Option<Ts>>,
+    /// Since when each instrument's holding is not what the exchange says.
+    wrong_held_since: Vec<Option<Ts>>,
+    /// What each venue's user stream and listing owe, as the process must see it.
+    owed: Vec<network::Owed>,
+    /// All money at the start.
+    equity: Money,
     killed_at: Option<Ts>,
     /// The touches that were true, by market: until when.
     touches: Vec<VecDeque<(Ts, Px, Px)>>,
@@ -127,13 +133,16 @@ impl World {
         let mut watch = watch_over(&settings, &kinds);
         watch.tracing = tracing;
         Ok(World {
-            watch,
             cells: BTreeMap::new(),
             events: 0,
             healed_ms: [0; 2],
             dice: Dice::new(plan.seed ^ 0x5eed),
-            exchange,
             wrong_book_since: vec![None; settings.instruments.len()],
+            wrong_held_since: vec![None; settings.instruments.len()],
+            owed: vec![network::Owed::default(); kinds.len()],
+            equity: checks::equity(exchange.exchange(), &watch.bounds),
+            watch,
+            exchange,
             settings,
             secrets,
             now: EPOCH,
@@ -364,7 +373,9 @@ impl World {
         self.frozen_since = None;
         self.killed_at = None;
         self.wrong_book_since.fill(None);
-        self.watch.heard_at.fill(Ts(0));
+        self.wrong_held_since.fill(None);
+        self.owed.fill(network::Owed::default());
+        (0..self.kinds.len()).for_each(|venue| self.watch.link_lost(venue));
         // The next process cannot know what the venue told this one.
         self.silence.fill((Ts(0), Ts(0)));
         self.unwell_until = self.unwell_until.max(self.now + Span::from_s(16));
@@ -474,13 +485,19 @@ fn watch_over(settings: &Settings, kinds: &[VenueKind]) -> Watch {
         venue: i.venue,
         target_base: match i.inventory_target_base {
             Target::Base(base) => base,
-            Target::AsFound => crate::domain::Money::ZERO,
+            Target::AsFound => Money::ZERO,
         },
         limit_base: i.inventory_limit_base,
+        lot_base: setup::instrument(match kinds[i.venue] {
+            VenueKind::Spot => InstrumentKind::Spot,
+            VenueKind::Usdm => InstrumentKind::LinearPerpetual,
+        })
+        .lot_size,
     });
     let prefix = settings.environment.order_id_prefix.clone();
     let mut watch = Watch::new(prefix, bounds.collect(), settings.risk.max_net_exposure_quote);
     watch.max_book_age = settings.market.max_book_age;
     watch.heard_at = vec![Ts(0); kinds.len()];
+    watch.snapshots = vec![false; kinds.len()];
     watch
 }

@@ -644,10 +644,38 @@ fn capital_at_risk_is_what_its_parts_say() {
     assert!(view.market_quote > view.var_quote, "leaving takes time");
     assert!((view.stress.up_quote + view.stress.down_quote).abs() < 1e-9);
     assert!((view.stress.funding_cost_quote - 59.98 * 0.0075).abs() < 1e-3);
-    // A book that is not proven tells nothing of what leaving costs.
+    // While a book is proven again, leaving costs what it did; after five seconds nobody knows.
+    let known = view.exit_cost_quote;
     story.play("600ms alive; lost perp");
     let view = story.engine.status(story.now()).capital;
+    assert!((view.exit_cost_quote.unwrap() - known.unwrap()).abs() < 1e-9, "{view:#?}");
+    story.play("5000ms alive");
+    assert!(story.engine.status(story.now()).capital.at_risk_quote.is_some());
+    story.play("5700ms alive");
+    let view = story.engine.status(story.now()).capital;
     assert_eq!((view.at_risk_quote, view.exit_cost_quote), (None, None));
+}
+
+#[test]
+fn a_gap_does_not_make_a_holding_risky_but_a_book_lost_for_good_does() {
+    let mut params = with_capital_limit();
+    params.capital.limit_quote = Some(100.0);
+    let mut story = Story::with(params);
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1.002 USDT=100000; account perp USDT=100000 position=-0.001");
+    story.play("10ms book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1");
+    story.play("300ms alive");
+    story.play("600ms alive; lost perp");
+    story.play("1000ms alive");
+    assert_eq!(story.engine.state(), State::Quoting);
+    story.play("5000ms alive; book spot 60000.00x1 60000.01x1");
+    assert_eq!(story.engine.state(), State::Quoting);
+    story.play("5700ms alive; book spot 60000.00x1 60000.01x1");
+    story.play("6000ms alive");
+    assert_eq!(story.engine.state(), State::Reducing);
+    story.play("6100ms book perp 59980.0x1 59980.1x1");
+    story.play("6400ms alive");
+    assert_eq!(story.engine.state(), State::Quoting);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! What must hold in the world: every 100 ms, after healing, and at an end?
 
 use super::{Pace, World};
-use crate::domain::{InstrumentId, Money, Reason, Side, Span, State};
+use crate::domain::{Asset, InstrumentId, Money, Reason, Side, Span, State};
 use crate::engine::Ending;
-use crate::sim::MarketId;
-use crate::simulate::watch::{OURS, held, off_target};
+use crate::sim::{Exchange, MarketId, Wallet};
+use crate::simulate::watch::{Bounds, OURS, held, off_target};
 
 /// Requests a virtual second and venue at most, over ten seconds.
 const MOST_REQUESTS: u64 = 60;
@@ -25,6 +25,11 @@ const ORPHANED: Span = Span::from_s(12);
 pub(super) const BOOK_MEMORY: Span = Span::from_s(20);
 /// Longest that a book may differ from every one of the last [`BOOK_MEMORY`].
 const WRONG_BOOK: Span = Span::from_s(3);
+/// Longest that what we hold may differ from the exchange's, while the network is well.
+const WRONG_HELD: Span = Span::from_s(3);
+/// Our result and the exchange's wallets differ by at most so much, quote: roundings, and dust
+/// that is valued at another mid.
+const WALLET_SLACK: Money = Money::from_parts(5, 0, 0, false, 2);
 /// Longest from mending until our readings are the exchange's, and until both sides are quoted.
 const HEALED: [Span; 2] = [Span::from_s(12), Span::from_s(30)];
 
@@ -37,6 +42,7 @@ impl World {
         self.check_pulled();
         self.check_orphans();
         self.check_books();
+        self.check_held();
         self.check_killed();
         self.check_healing();
     }
@@ -161,6 +167,39 @@ impl World {
                 let text = format!("a book shows {bid:?}/{ask:?}, which the exchange never had");
                 self.watch.problem(self.now, "I7", text);
             }
+        }
+    }
+
+    /// While nothing is wrong, fills are known within seconds, and counted once.
+    fn check_held(&mut self) {
+        for index in 0..self.watch.bounds.len() {
+            let bounds = &self.watch.bounds[index];
+            let Some(process) = &self.process else { return };
+            let ours = process.engine.held_base(InstrumentId(index as u16));
+            let theirs = held(self.exchange.exchange(), bounds);
+            let unread = matches!(process.engine.state(), State::Starting | State::Reconciling);
+            if ours == theirs || unread || !self.is_well() {
+                self.wrong_held_since[index] = None;
+                continue;
+            }
+            let since = *self.wrong_held_since[index].get_or_insert(self.now);
+            if self.now.since(since) > WRONG_HELD {
+                self.wrong_held_since[index] = None;
+                let text = format!("the exchange has held {theirs}, we {ours}, for seconds");
+                self.watch.problem(self.now, "I2", text);
+            }
+        }
+    }
+
+    /// A session of one process has earned what the exchange's wallets have gained.
+    fn check_wallets(&mut self) {
+        let Some(process) = self.process.as_ref().filter(|_| self.run == 1) else { return };
+        let ours = process.engine.result_quote();
+        let theirs = equity(self.exchange.exchange(), &self.watch.bounds) - self.equity;
+        self.watch.count("result held against the wallets");
+        if (ours - theirs).abs() > WALLET_SLACK {
+            let text = format!("the result is {ours}, the wallets gained {theirs}");
+            self.watch.problem(self.now, "I13", text);
         }
     }
 
@@ -330,12 +369,35 @@ impl World {
         }
         if matches!(ending, Ending::FlatAndClean | Ending::SafetyHaltFlat { .. }) {
             self.check_flat();
+            self.check_wallets();
         }
         if let Some(process) = self.process.take() {
             self.events += process.events;
             self.process = Some(process);
         }
     }
+}
+
+/// All quote money of ours, and what is held off target at the mid.
+pub(super) fn equity(exchange: &Exchange, bounds: &[Bounds]) -> Money {
+    let usdt = Asset::new("USDT");
+    let cash: Money = [Wallet::Spot, Wallet::Usdm]
+        .into_iter()
+        .map(|wallet| exchange.balance(OURS, wallet, &usdt))
+        .map(|pot| pot.free + pot.locked)
+        .sum();
+    let held: Money = bounds.iter().map(|bounds| worth(exchange, bounds)).sum();
+    cash + held
+}
+
+fn worth(exchange: &Exchange, bounds: &Bounds) -> Money {
+    let Some(instrument) = exchange.instrument(bounds.market) else { return Money::ZERO };
+    let best = exchange.book_ticker(bounds.market);
+    let Some((bid, ask)) = best.and_then(|best| Some((best.bid?, best.ask?))) else {
+        return Money::ZERO;
+    };
+    let mid = (instrument.price(bid.px) + instrument.price(ask.px)) / Money::TWO;
+    off_target(exchange, bounds) * mid
 }
 
 /// A reason that a healthy market or account can give.

@@ -22,6 +22,26 @@ pub(super) const SILENT: Span = Span::from_s(10);
 /// A standstill this long makes waiting market data worthless, as in `live::core`.
 const STALL: Span = Span::from_s(2);
 
+/// Longest that quotes go on while the user stream owes news of an order that was taken: the
+/// daemon's own bound of three seconds, a clock that stands still, and a turn.
+const MUTE: Span = Span::from_ms(5_500);
+/// Longest that filters refuse orders before they are read again, and how long a reading lasts.
+const REFUSING: Span = Span::from_s(3);
+const READ_LATELY: Span = Span::from_s(62);
+
+/// What a venue owes the process, or the process should have asked it, as the process sees it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Owed {
+    /// The user stream's last news.
+    told_at: Ts,
+    /// News of an order that was taken.
+    echo_since: Option<Ts>,
+    /// When the filters were last read.
+    filters_at: Ts,
+    /// They have refused an order, and not been read since.
+    refusing_since: Option<Ts>,
+}
+
 /// Something on its way.
 pub(super) enum Message {
     Request { run: u32, venue: usize, tag: Tag, sent_at: Ts, request: Arc<Wire>, copy: bool },
@@ -130,7 +150,9 @@ impl World {
             let text = format!("{} although the venue asked for silence", request.label);
             self.watch.problem(sent_at, "I11", text);
         }
-        self.flights.insert((run, venue, tag), self.flight(&wire));
+        let flight = self.flight(&wire);
+        self.flights.insert((run, venue, tag), flight);
+        self.check_owed(venue, flight, &wire);
         let reply = |sent| Message::Reply { run, venue, tag, sent_at, reply: None, sent };
         if self.ails(kind, Kind::Refused) || self.ails(kind, Kind::Down) {
             let at = self.now + Span::from_ms(1);
@@ -155,6 +177,42 @@ impl World {
             self.watch.count("request arrived twice");
         }
         self.post(at, Message::Request { run, venue, tag, sent_at, request: wire, copy: false });
+    }
+
+    /// A request leaves: is it one that should have waited for something that is owed?
+    fn check_owed(&mut self, venue: usize, flight: Flight, wire: &Wire) {
+        let (now, owed) = (self.now, &mut self.owed[venue]);
+        if wire.path.ends_with("/exchangeInfo") {
+            (owed.filters_at, owed.refusing_since) = (now, None);
+        }
+        if flight != Flight::Post {
+            return;
+        }
+        let mute = owed.echo_since.filter(|since| now.since(*since) > MUTE);
+        let refusing = owed.refusing_since.filter(|since| now.since(*since) > REFUSING);
+        if mute.is_some() {
+            owed.echo_since = None;
+            self.watch.problem(now, "I7", "a quote although the user stream is mute");
+        }
+        if refusing.is_some() {
+            owed.refusing_since = None;
+            self.watch.problem(now, "I11", "an order by filters that have refused one before");
+        }
+    }
+
+    /// What follows from a reply to an order request.
+    fn note_owed(&mut self, venue: usize, flight: Flight, sent_at: Ts, reply: &HttpReply) {
+        let (now, owed) = (self.now, &mut self.owed[venue]);
+        let post = matches!(flight, Flight::Post | Flight::Hedge);
+        let taken = post && reply.status == 200;
+        // `sent_at` is by our clock, which may run ahead of the world's.
+        if taken && owed.told_at + Span::from_s(1) < sent_at {
+            owed.echo_since.get_or_insert(now);
+        }
+        let filtered = reply.body.contains("Filter failure") || reply.body.contains("-4164");
+        if post && filtered && now.since(owed.filters_at) > READ_LATELY {
+            owed.refusing_since.get_or_insert(now);
+        }
     }
 
     fn flight(&self, wire: &Wire) -> Flight {
@@ -204,9 +262,10 @@ impl World {
 
     /// Our end is gone; the exchange hears of it later.
     pub(super) fn leave(&mut self, conn: ConnId) {
+        self.hear_user(conn);
         let Some(entry) = self.conns.remove(&conn) else { return };
         if entry.is_market() && entry.run == self.run {
-            self.watch.heard_at[entry.venue] = Ts(0);
+            self.watch.link_lost(entry.venue);
         }
         let at = self.arrival(self.kinds[entry.venue]).max(entry.last_up);
         self.post(at, Message::Gone { conn });
@@ -283,6 +342,10 @@ impl World {
                 if flight.is_some() && run == self.run {
                     if flight == Some(Flight::Depth) && reply.is_some() {
                         self.watch.heard_at[venue] = self.client_now();
+                        self.watch.snapshots[venue] = true;
+                    }
+                    if let (Some(flight), Some(reply)) = (flight, &reply) {
+                        self.note_owed(venue, flight, sent_at, reply);
                     }
                     self.reply(venue, tag, sent_at, reply, sent);
                 }
@@ -303,6 +366,7 @@ impl World {
                 }
             }
             Message::Down { conn, text } => {
+                self.hear_user(conn);
                 self.hear(conn, |protocol, link, now, out| protocol.on_text(link, now, &text, out));
             }
             Message::Pong { conn } => {
@@ -310,11 +374,22 @@ impl World {
             }
             Message::Closed { conn, why } => {
                 self.hear(conn, |protocol, link, now, out| protocol.on_closed(link, now, why, out));
+                self.hear_user(conn);
                 let gone = self.conns.remove(&conn);
                 if let Some(entry) = gone.filter(|e| e.is_market() && e.run == self.run) {
-                    self.watch.heard_at[entry.venue] = Ts(0);
+                    self.watch.link_lost(entry.venue);
                 }
             }
+        }
+    }
+
+    /// The user stream has told something, or is gone and owes nothing any more.
+    fn hear_user(&mut self, conn: ConnId) {
+        let run = self.run;
+        let user = |entry: &&Conn| entry.run == run && entry.link == LinkKind::User;
+        if let Some(entry) = self.conns.get(&conn).filter(user) {
+            let owed = &mut self.owed[entry.venue];
+            (owed.told_at, owed.echo_since) = (self.now, None);
         }
     }
 
@@ -482,7 +557,11 @@ impl World {
                 self.watch.check_exchange(self.now, self.exchange.exchange());
                 self.note_touches();
             }
-            self.note_taken(kind, wire);
+            // A copy may be taken after the first was refused; no answer tells of that, a reading
+            // does (I1).
+            if !copy {
+                self.note_taken(kind, wire);
+            }
             delay = answered.delay;
             answered.answer
         };

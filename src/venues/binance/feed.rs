@@ -222,9 +222,7 @@ impl Session {
         out.events.push(Event::BookLost { instrument: market.id, why });
         if !matches!(market.book.sync, Sync::Off) {
             market.book.restart();
-            if !planted("no_resync") {
-                self.plan_snapshot(slot, now, out);
-            }
+            self.plan_snapshot(slot, now, out);
         }
     }
 
@@ -247,6 +245,9 @@ impl Session {
         self.timers.remove(&Timer::Snapshot(slot));
         let market = &self.markets[slot];
         if market.book.asked.is_some() || !matches!(market.book.sync, Sync::Waiting(_)) {
+            return;
+        }
+        if market.book.attempts > 0 && planted("no_resync") {
             return;
         }
         if let Some(until) = self.blocked(now) {
