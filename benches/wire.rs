@@ -96,6 +96,8 @@ fn evenkeel_client(
     params.pace.reprice_min_interval = Span::ZERO;
     // The frames jump as no market does, and all order news comes by HTTP.
     params.market.max_volatility_bps_sqrt_s = 1e9;
+    params.reference.max_move_bps = 1e9;
+    params.signals.pull_when_toxic = false;
     params.risk.reconcile_interval = Span::from_s(3600);
     for own in &mut params.venues {
         own.max_orders_per_s = 1e6;

@@ -390,8 +390,10 @@ impl Order {
             self.trades_due = Some(now + TRADES_PAUSE);
             return Step::Reconcile;
         }
-        let sent_at = self.sent_at;
+        let (sent_at, confirmed) = (self.sent_at, self.venue_order_id.is_some());
         if let Phase::Unknown(doubt) = &mut self.phase {
+            // An order that the venue has confirmed is missed only since it was not found.
+            let sent_at = if confirmed { doubt.since } else { sent_at };
             if now < doubt.ask_at {
                 return Step::None;
             }

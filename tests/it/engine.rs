@@ -47,6 +47,10 @@ pub fn hedge_params() -> HedgeParams {
     }
 }
 
+fn level(size_base: f64) -> quoting::LevelParams {
+    quoting::LevelParams { offset_bps: 0.0, size: quoting::Size::Base(size_base) }
+}
+
 pub fn params() -> Params {
     let venue = |name: &str| VenueParams {
         name: name.to_owned(),
@@ -70,10 +74,7 @@ pub fn params() -> Params {
             half_spread_bps: 5.0,
             min_edge_bps: -10.0,
             inventory_skew_bps_at_limit: 10.0,
-            levels: vec![quoting::LevelParams {
-                offset_bps: 0.0,
-                size: quoting::Size::Base(0.002),
-            }],
+            levels: vec![level(0.002)],
             ..quoting::Params::default()
         },
         pace: Pace {
