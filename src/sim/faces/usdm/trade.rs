@@ -223,9 +223,10 @@ impl UsdmFace {
     ) -> Result<String, ApiError> {
         let symbol = params.need("symbol")?.to_owned();
         let bad = |name: &str| ApiError::invalid_value(name);
+        // ccxt spells the lists in small letters, and the venue takes them.
         let list = |name: &str| -> Result<Vec<Value>, ApiError> {
-            let text = params.text(name).unwrap_or("[]");
-            serde_json::from_str(text).map_err(|_| bad(name))
+            let text = params.text(name).or_else(|| params.text(&name.to_ascii_lowercase()));
+            serde_json::from_str(text.unwrap_or("[]")).map_err(|_| bad(name))
         };
         let (ids, clients) = (list("orderIdList")?, list("origClientOrderIdList")?);
         let named = ids.iter().map(|id| ("orderId", id));
