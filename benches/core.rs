@@ -213,7 +213,9 @@ impl Core {
         let mut balances = vec![(Asset::new("USDT"), Money::from(10_000_000))];
         for index in 0..=count {
             let listed = instrument(index, index == count);
-            balances.push((listed.base.clone(), Money::ONE));
+            if index < count {
+                balances.push((listed.base.clone(), Money::ONE));
+            }
             let id = listed.id;
             events.push(Event::Listed(Box::new(listed)));
             events.push(Event::Fees { instrument: id, maker: Money::ZERO, taker: Money::ZERO });
@@ -250,7 +252,7 @@ impl Core {
             self.settle();
             self.step(&[]);
         }
-        assert_eq!(self.engine.state(), State::Quoting);
+        assert_eq!(self.engine.state(), State::Quoting, "{:?}", self.engine.ending());
     }
 
     /// Nanoseconds that the step took.
