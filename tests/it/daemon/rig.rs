@@ -18,7 +18,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 
 /// Longest wait for anything.
-pub(super) const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Keys of the toy account, as config/demo.toml has them.
 pub(super) const KEY: &str = "toy-key-of-the-local-exchange";
 pub(super) const SECRET: &str = "toy-secret-of-the-local-exchange";

@@ -215,7 +215,10 @@ fn a_venue_in_trouble_at_the_start_is_waited_for() {
     for rule in [
         r#"{"kind":"html_reply","for_ms":1200}"#,
         r#"{"kind":"latency_ms","add":200,"for_ms":2500}"#,
-        r#"{"kind":"close_links","at_ms":500,"every_ms":400}"#,
+        r#"{"kind":"close_links","at_ms":500}"#,
+        r#"{"kind":"close_links","at_ms":900}"#,
+        r#"{"kind":"close_links","at_ms":1300}"#,
+        r#"{"kind":"close_links","at_ms":1700}"#,
     ] {
         venue.fault(rule);
     }
@@ -225,8 +228,7 @@ fn a_venue_in_trouble_at_the_start_is_waited_for() {
         status["session"]["counts"]["orders_sent"].as_u64() > Some(0)
     });
     let (code, said) = daemon.stop();
-    assert!([0, 5].contains(&code), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
+    assert_eq!(code, 0, "{said}");
 }
 
 /// The spot venue announces its end on the market stream, once, when it has stood for a while.
