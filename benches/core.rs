@@ -22,6 +22,7 @@ use evenkeel::quoting::glft::{Market, Outlook, problem};
 use evenkeel::risk::capital::{Tail, historical, make_semi_definite, parametric};
 use evenkeel::sim::faces::LocalExchange;
 use evenkeel::sim::faces::faults::VenueKind;
+use evenkeel::sim::toy;
 use evenkeel::venues::{Frame, HttpReply, HttpRequest, Method, NoReply, Outbox, Protocol, Reply};
 
 fn settings() -> Settings {
@@ -321,7 +322,7 @@ fn instrument(index: u16, perpetual: bool) -> Instrument {
         venue: VenueId(u8::from(perpetual)),
         symbol: symbol(index),
         base: Asset::new(&format!("B{}", if perpetual { 0 } else { index })),
-        ..local::instrument(kind)
+        ..toy::instrument(kind)
     }
 }
 

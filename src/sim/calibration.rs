@@ -24,15 +24,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::domain::{Asset, InstrumentKind, Money, Px, Qty, Side, Span, Ts};
+use crate::domain::{InstrumentKind, Px, Qty, Side, Span, Ts};
 
 use super::Exchange;
 use super::api::{
-    AccountId, AccountParams, Command, ExchangeParams, Execution, Happening, MarketId,
-    MarketParams, Place, SelfTrade, Source, Terms, TimeInForce, Wallet,
+    AccountId, Command, ExchangeParams, Execution, Happening, MarketId, Place, SelfTrade, Terms,
+    TimeInForce,
 };
-use super::flow::FlowParams;
-use super::tape::known_instrument;
+use super::toy;
 
 /// Sampling interval.
 const GRID: Span = Span::from_ms(50);
@@ -90,15 +89,9 @@ struct Seen {
 /// the spot mid.
 #[must_use]
 pub fn market(seed: u64, now: Ts) -> Exchange {
-    let listed = |kind| known_instrument(kind, "BTCUSDT").expect("BTCUSDT is known");
-    let spot = Source::Synthetic(FlowParams::btc_spot());
-    let perpetual = Source::Synthetic(FlowParams::btc_perpetual());
-    let markets = vec![
-        MarketParams::new(listed(InstrumentKind::Spot), spot),
-        MarketParams::new(listed(InstrumentKind::LinearPerpetual), perpetual),
-    ];
-    let rich = |code: &str| (Wallet::Spot, Asset::new(code), Money::from(100_000_000));
-    let accounts = vec![AccountParams { balances: vec![rich("BTC"), rich("USDT")] }];
+    let markets =
+        vec![toy::market(InstrumentKind::Spot), toy::market(InstrumentKind::LinearPerpetual)];
+    let accounts = vec![toy::account(100_000_000, 100_000_000, 0)];
     Exchange::new(ExchangeParams { seed, markets, accounts, history: 1_000 }, now)
 }
 

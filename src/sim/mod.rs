@@ -23,6 +23,7 @@ mod place;
 mod settle;
 mod source;
 pub mod tape;
+pub mod toy;
 
 pub use api::*;
 pub use exchange::Exchange;

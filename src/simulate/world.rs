@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::cells::{Kind, Phase};
 use super::plan::{Dice, EPOCH, Fault, PATIENCE, Plan};
 use super::process::Process;
-use super::setup::{self, local_exchange, settings};
+use super::setup::{local_exchange, settings};
 use super::watch::{Bounds, PROBLEMS, Watch};
 use crate::config::{Secrets, Settings, Target, VenueKind as Configured};
 use crate::domain::{Control, Event, HaltCause, InstrumentKind, Money, Px, Side, Span, State, Ts};
@@ -14,7 +14,7 @@ use crate::engine::Ending;
 use crate::sim::faces::LocalExchange;
 use crate::sim::faces::faults::VenueKind;
 use crate::sim::faces::streams::{ConnId, Outbox};
-use crate::sim::{MarketId, OrderKey};
+use crate::sim::{MarketId, OrderKey, toy};
 use crate::venues::Tag;
 
 mod checks;
@@ -488,7 +488,7 @@ fn watch_over(settings: &Settings, kinds: &[VenueKind]) -> Watch {
             Target::AsFound => Money::ZERO,
         },
         limit_base: i.inventory_limit_base,
-        lot_base: setup::instrument(match kinds[i.venue] {
+        lot_base: toy::instrument(match kinds[i.venue] {
             VenueKind::Spot => InstrumentKind::Spot,
             VenueKind::Usdm => InstrumentKind::LinearPerpetual,
         })

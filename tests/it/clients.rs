@@ -1,13 +1,12 @@
 //! What other people's clients really send, against the local exchange without its sockets.
 
-use evenkeel::domain::{
-    Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, Ts, VenueId,
-};
+use evenkeel::domain::{InstrumentKind, Ts};
+use evenkeel::sim::faces::LocalExchange;
 use evenkeel::sim::faces::faults::{FaultRule, VenueKind};
 use evenkeel::sim::faces::request::{Credential, HttpRequest};
 use evenkeel::sim::faces::streams::{ConnId, Outbox};
-use evenkeel::sim::faces::{LocalExchange, LocalParams};
-use evenkeel::sim::{AccountParams, ExchangeParams, MarketParams, Source, Wallet};
+use evenkeel::sim::tape::known_instrument;
+use evenkeel::sim::{MarketParams, Source, toy};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 
@@ -18,55 +17,14 @@ const SECRET: &str = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5
 const NOW: Ts = Ts(1_499_827_319_559_000_000);
 const CONN: ConnId = ConnId(1);
 
-fn market(symbol: &str, kind: InstrumentKind) -> MarketParams {
-    let spot = kind == InstrumentKind::Spot;
-    let money = |text: &str| text.parse::<Money>().unwrap();
-    let instrument = Instrument {
-        id: InstrumentId(0),
-        venue: VenueId(u8::from(!spot)),
-        symbol: symbol.to_owned(),
-        kind,
-        base: Asset::new(symbol.trim_end_matches("USDT")),
-        quote: Asset::new("USDT"),
-        tick_size: money(if spot { "0.01" } else { "0.10" }),
-        lot_size: money(if spot { "0.00001" } else { "0.001" }),
-        min_px: Px(1),
-        max_px: Px(100_000_000),
-        min_qty: Qty(1),
-        max_qty: Qty(900_000_000),
-        min_notional: money("5"),
-        max_open_orders: 200,
-        trading: true,
-    };
-    MarketParams::new(instrument, Source::Quiet)
-}
-
 /// A quiet exchange where the key of the documents' examples trades.
 fn exchange(now: Ts) -> LocalExchange {
-    let balances = vec![
-        (Wallet::Spot, Asset::new("BTC"), Money::from(10)),
-        (Wallet::Spot, Asset::new("USDT"), Money::from(1_000_000)),
-        (Wallet::Usdm, Asset::new("USDT"), Money::from(1_000)),
-    ];
-    let params = LocalParams {
-        exchange: ExchangeParams {
-            seed: 1,
-            markets: vec![
-                market("BTCUSDT", InstrumentKind::Spot),
-                market("ETHUSDT", InstrumentKind::Spot),
-                market("BTCUSDT", InstrumentKind::LinearPerpetual),
-            ],
-            accounts: vec![AccountParams { balances }],
-            history: 1_000,
-        },
-        credentials: vec![Credential {
-            api_key: KEY.to_owned(),
-            secret: SECRET.to_owned(),
-            account: 0,
-        }],
-        faults: Vec::new(),
-        api_restrictions: false,
-    };
+    let key = Credential { api_key: KEY.to_owned(), secret: SECRET.to_owned(), account: 0 };
+    let mut params = toy::exchange(1, vec![key]);
+    params.exchange.accounts = vec![toy::account(10, 1_000_000, 1_000)];
+    let ether = known_instrument(InstrumentKind::Spot, "ETHUSDT").unwrap();
+    params.exchange.markets.push(MarketParams::new(ether, Source::Quiet));
+    params.exchange.markets.iter_mut().for_each(|market| market.source = Source::Quiet);
     LocalExchange::new(params, now).unwrap()
 }
 

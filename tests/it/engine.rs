@@ -16,6 +16,7 @@ use evenkeel::engine::*;
 use evenkeel::inventory::{HedgeMode, HedgeParams, PresenceParams};
 use evenkeel::quoting;
 use evenkeel::risk::Limits;
+use evenkeel::sim::toy;
 
 pub fn dec(text: &str) -> Money {
     text.parse().unwrap_or_else(|_| panic!("{text:?} is no decimal"))
@@ -122,24 +123,9 @@ pub fn params() -> Params {
 
 /// Hedging by the band, with as many hedge instruments, each on its own venue.
 pub fn instrument(id: u16) -> Instrument {
-    let spot = id == 0;
-    Instrument {
-        id: InstrumentId(id),
-        venue: VenueId(u8::try_from(id).unwrap()),
-        symbol: "BTCUSDT".to_owned(),
-        kind: if spot { InstrumentKind::Spot } else { InstrumentKind::LinearPerpetual },
-        base: Asset::new("BTC"),
-        quote: Asset::new("USDT"),
-        tick_size: dec(if spot { "0.01" } else { "0.1" }),
-        lot_size: dec(if spot { "0.00001" } else { "0.001" }),
-        min_px: Px(1),
-        max_px: Px(100_000_000),
-        min_qty: Qty(1),
-        max_qty: Qty(1_000_000_000),
-        min_notional: dec(if spot { "5" } else { "50" }),
-        max_open_orders: 200,
-        trading: true,
-    }
+    let kind = if id == 0 { InstrumentKind::Spot } else { InstrumentKind::LinearPerpetual };
+    let venue = VenueId(u8::try_from(id).unwrap());
+    Instrument { id: InstrumentId(id), venue, ..toy::instrument(kind) }
 }
 
 const START_MS: i64 = 1_700_000_000_000;

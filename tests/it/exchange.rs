@@ -4,12 +4,10 @@
 
 use std::time::Duration;
 
-use evenkeel::domain::{Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, VenueId};
+use evenkeel::domain::Px;
 use evenkeel::live::exchange::{ExchangeHandle, ExchangeParams, ExchangeServer};
-use evenkeel::sim::faces::LocalParams;
 use evenkeel::sim::faces::request::Credential;
-use evenkeel::sim::flow::FlowParams;
-use evenkeel::sim::{self, AccountParams, MarketParams, Source, Wallet};
+use evenkeel::sim::{Source, toy};
 use futures_util::{SinkExt, StreamExt};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
@@ -18,69 +16,20 @@ use tokio_tungstenite::tungstenite::Message;
 const KEY: &str = "test-key-of-account-zero-0123456789012345678901234567890123456789";
 const SECRET: &str = "test-secret-of-account-zero-01234567890123456789012345678901234567";
 
-fn money(text: &str) -> Money {
-    text.parse().unwrap()
-}
-
-fn instrument(kind: InstrumentKind) -> Instrument {
-    let spot = kind == InstrumentKind::Spot;
-    Instrument {
-        id: InstrumentId(u16::from(!spot)),
-        venue: VenueId(u8::from(!spot)),
-        symbol: "BTCUSDT".to_owned(),
-        kind,
-        base: Asset::new("BTC"),
-        quote: Asset::new("USDT"),
-        tick_size: money(if spot { "0.01" } else { "0.10" }),
-        lot_size: money(if spot { "0.00001" } else { "0.001" }),
-        min_px: Px(if spot { 1 } else { 5568 }),
-        max_px: Px(if spot { 100_000_000 } else { 45_297_640 }),
-        min_qty: Qty(1),
-        max_qty: Qty(if spot { 900_000_000 } else { 1_000_000 }),
-        min_notional: money(if spot { "5" } else { "50" }),
-        max_open_orders: 200,
-        trading: true,
-    }
-}
-
 fn params(quiet: bool) -> ExchangeParams {
-    let market = |kind| {
-        let spot = kind == InstrumentKind::Spot;
-        let flow = if spot { FlowParams::btc_spot() } else { FlowParams::btc_perpetual() };
-        let source = if quiet { Source::Quiet } else { Source::Synthetic(flow) };
-        MarketParams::new(instrument(kind), source)
-    };
-    let account = || AccountParams {
-        balances: vec![
-            (Wallet::Spot, Asset::new("BTC"), money("10")),
-            (Wallet::Spot, Asset::new("USDT"), money("1000000")),
-            (Wallet::Usdm, Asset::new("USDT"), money("1000000")),
-        ],
-    };
     let credential = |account: u32, suffix: &str| Credential {
         api_key: format!("{KEY}{suffix}"),
         secret: format!("{SECRET}{suffix}"),
         account,
     };
-    ExchangeParams {
-        spot_port: 0,
-        usdm_port: 0,
-        step_ms: 5,
-        local: LocalParams {
-            exchange: sim::ExchangeParams {
-                seed: 7,
-                markets: vec![
-                    market(InstrumentKind::Spot),
-                    market(InstrumentKind::LinearPerpetual),
-                ],
-                accounts: vec![account(), account()],
-                history: 10_000,
-            },
-            credentials: vec![credential(0, ""), credential(1, "b")],
-            faults: Vec::new(),
-            api_restrictions: true,
-        },
+    let mut local = toy::exchange(7, vec![credential(0, ""), credential(1, "b")]);
+    local.exchange.accounts = vec![toy::account(10, 1_000_000, 1_000_000); 2];
+    local.api_restrictions = true;
+    local.exchange.markets[1].instrument.min_px = Px(5568);
+    if quiet {
+        local.exchange.markets.iter_mut().for_each(|market| market.source = Source::Quiet);
     }
+    ExchangeParams { spot_port: 0, usdm_port: 0, step_ms: 5, local }
 }
 
 fn in_runtime(test: impl AsyncFnOnce()) {

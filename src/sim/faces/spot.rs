@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::json::object;
 use super::limits::{Limit, Limits};
 use super::market::MarketFace;
-use super::request::{HttpRequest, Keyring, Params, signed_account};
+use super::request::{HttpRequest, Keyring, Params};
 use super::streams::Hub;
 use super::venue::{Access, Call, Ctx, Outcome, Venue, find_call};
 use crate::domain::{Instrument, InstrumentKind, Span, Ts};
@@ -176,16 +176,9 @@ impl SpotFace {
         }
         let params = Params::parse(request.query, request.body);
         let weight = weight(call, &params);
-        if let Err(error) = self.venue.limits.charge(ctx.now, request.ip, weight) {
-            return refused(error);
-        }
-        let account = match call.access {
-            Access::Open => Ok(None),
-            Access::Key => keyring.account(request.api_key).map(Some),
-            Access::Read | Access::Trade => {
-                signed_account(keyring, request, &params, ctx.now).map(Some)
-            }
-        };
+        let charged = self.venue.limits.charge(ctx.now, request.ip, weight);
+        let account =
+            charged.and_then(|()| call.access.account(keyring, request, &params, ctx.now));
         let account = match account {
             Ok(account) => account,
             Err(error) => return refused(error),

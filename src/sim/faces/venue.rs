@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use super::error::ApiError;
 use super::limits::Limits;
-use super::market::MarketFace;
-use super::request::{HttpAnswer, Params};
+use super::market::{AggTrade, MarketFace};
+use super::request::{HttpAnswer, HttpRequest, Keyring, Params, signed_account};
 use super::streams::Hub;
 use crate::domain::{Instrument, Money, Px, Qty, Side, Ts};
-use crate::sim::{AccountId, Answer, Command, Exchange, Happening, MarketId, OrderKey, Refusal};
+use crate::sim::{
+    AccountId, Answer, Command, Exchange, Happening, MarketId, OrderKey, PublicTrade, Refusal,
+    TradeRecord,
+};
 
 /// The exchange behind a face, at one instant.
 #[derive(Debug)]
@@ -64,6 +67,22 @@ impl Access {
     #[must_use]
     pub fn signed(self) -> bool {
         matches!(self, Access::Read | Access::Trade)
+    }
+
+    /// The account that a request is for, when it has shown what is asked; `None`: it is open to
+    /// everybody.
+    pub fn account(
+        self,
+        keyring: &Keyring,
+        request: &HttpRequest<'_>,
+        params: &Params,
+        now: Ts,
+    ) -> Result<Option<u32>, ApiError> {
+        match self {
+            Access::Open => Ok(None),
+            Access::Key => keyring.account(request.api_key).map(Some),
+            Access::Read | Access::Trade => signed_account(keyring, request, params, now).map(Some),
+        }
     }
 }
 
@@ -146,6 +165,57 @@ impl Venue {
         }
         let index = self.by_symbol.get(symbol).ok_or_else(ApiError::invalid_symbol)?;
         Ok(&self.markets[*index])
+    }
+
+    /// The newest trades of everybody in the market that is asked for, or those from an id on.
+    pub fn public_trades(
+        &self,
+        params: &Params,
+        from: Option<i64>,
+    ) -> Result<(&MarketFace, impl Iterator<Item = &PublicTrade>), ApiError> {
+        let market = self.symbol(params)?;
+        let limit = row_limit(params, 500, 1000)?;
+        let skipped = match from {
+            Some(from) => {
+                market.trades.partition_point(|t| i128::from(t.trade_id) < i128::from(from))
+            }
+            None => market.trades.len().saturating_sub(limit),
+        };
+        Ok((market, market.trades.iter().skip(skipped).take(limit)))
+    }
+
+    /// The same, with what one order took at one price as one row.
+    pub fn agg_trades(&self, params: &Params) -> Result<(&MarketFace, Vec<AggTrade>), ApiError> {
+        let market = self.symbol(params)?;
+        let limit = row_limit(params, 500, 1000)?;
+        let all = market.agg_trades.iter().copied();
+        let rows = match params.int("fromId")? {
+            Some(from) => {
+                all.filter(|agg| i128::from(agg.id) >= i128::from(from)).take(limit).collect()
+            }
+            None => select(all.collect(), |agg| agg.at.ms(), window(params)?, limit),
+        };
+        Ok((market, rows))
+    }
+
+    /// The account's trades in the market that is asked for.
+    pub fn own_trades<'a>(
+        &self,
+        ctx: &'a Ctx<'_>,
+        account: u32,
+        params: &Params,
+    ) -> Result<(&MarketFace, Vec<&'a TradeRecord>), ApiError> {
+        let market = self.symbol(params)?;
+        let limit = row_limit(params, 500, 1000)?;
+        let order = params.int("orderId")?;
+        let from = params.int("fromId")?.map(|id| u64::try_from(id).unwrap_or(0));
+        let trades = ctx.exchange.trades(AccountId(account), market.id, from.unwrap_or(0));
+        let trades = trades.filter(|t| order.is_none_or(|id| i128::from(t.order_id) == id.into()));
+        let rows = match from {
+            Some(_) => trades.take(limit).collect(),
+            None => select(trades.collect(), |trade| trade.at.ms(), window(params)?, limit),
+        };
+        Ok((market, rows))
     }
 
     /// A client id for an order that came without one.

@@ -7,10 +7,10 @@ use super::{Ailment, World};
 use crate::domain::{Control, Money, Px, Qty, Side, Span};
 use crate::sim::faces::faults::{FaultKind, FaultRule, VenueKind};
 use crate::sim::faces::streams::ConnId;
+use crate::sim::toy::instrument;
 use crate::sim::{Command, MarketId, OrderKey, Place, SelfTrade, Terms, TimeInForce};
 use crate::simulate::cells::Kind;
 use crate::simulate::plan::Fault;
-use crate::simulate::setup::instrument;
 use crate::simulate::watch::{OURS, WHALE};
 
 impl World {

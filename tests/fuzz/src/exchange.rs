@@ -1,64 +1,24 @@
 //! The local exchange: requests as bytes, streams and API frames, recordings that it plays.
 
-use evenkeel::domain::{
-    Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, Span, Ts, VenueId,
-};
+use evenkeel::domain::{Span, Ts};
 use evenkeel::sim::faces::faults::VenueKind;
 use evenkeel::sim::faces::request::{Credential, HttpRequest};
+use evenkeel::sim::faces::LocalExchange;
 use evenkeel::sim::faces::streams::{ConnId, Outbox};
-use evenkeel::sim::faces::{LocalExchange, LocalParams};
 use evenkeel::sim::tape::Tape;
-use evenkeel::sim::{AccountParams, ExchangeParams, MarketParams, Source, Wallet};
+use evenkeel::sim::{Source, toy};
 use evenkeel::venues::binance::Signer;
 
 const T0: Ts = Ts(1_790_000_000_000_000_000);
 const KEY: &str = "key";
 const SECRET: &str = "secret";
 
-fn instrument(kind: InstrumentKind) -> Instrument {
-    let spot = kind == InstrumentKind::Spot;
-    let money = |text: &str| text.parse::<Money>().unwrap();
-    Instrument {
-        id: InstrumentId(u16::from(!spot)),
-        venue: VenueId(u8::from(!spot)),
-        symbol: "BTCUSDT".to_owned(),
-        kind,
-        base: Asset::new("BTC"),
-        quote: Asset::new("USDT"),
-        tick_size: money(if spot { "0.01" } else { "0.10" }),
-        lot_size: money(if spot { "0.00001" } else { "0.001" }),
-        min_px: Px(1),
-        max_px: Px(100_000_000),
-        min_qty: Qty(1),
-        max_qty: Qty(900_000_000),
-        min_notional: money(if spot { "5" } else { "50" }),
-        max_open_orders: 200,
-        trading: true,
-    }
-}
-
 fn local(spot: Source) -> LocalExchange {
-    let account = AccountParams {
-        balances: vec![
-            (Wallet::Spot, Asset::new("BTC"), Money::ONE),
-            (Wallet::Spot, Asset::new("USDT"), Money::from(100_000)),
-            (Wallet::Usdm, Asset::new("USDT"), Money::from(50_000)),
-        ],
-    };
-    let params = LocalParams {
-        exchange: ExchangeParams {
-            seed: 1,
-            markets: vec![
-                MarketParams::new(instrument(InstrumentKind::Spot), spot),
-                MarketParams::new(instrument(InstrumentKind::LinearPerpetual), Source::Quiet),
-            ],
-            accounts: vec![account],
-            history: 100,
-        },
-        credentials: vec![Credential { api_key: KEY.into(), secret: SECRET.into(), account: 0 }],
-        faults: Vec::new(),
-        api_restrictions: true,
-    };
+    let key = Credential { api_key: KEY.into(), secret: SECRET.into(), account: 0 };
+    let mut params = toy::exchange(1, vec![key]);
+    params.exchange.markets[0].source = spot;
+    params.exchange.markets[1].source = Source::Quiet;
+    params.api_restrictions = true;
     LocalExchange::new(params, T0).unwrap()
 }
 

@@ -7,13 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use evenkeel::domain::{Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, VenueId};
+use evenkeel::domain::{Instrument, Money};
 use evenkeel::live::clock;
 use evenkeel::live::exchange::{ExchangeHandle, ExchangeParams, ExchangeServer};
+use evenkeel::sim::faces::KeyRights;
 use evenkeel::sim::faces::request::Credential;
-use evenkeel::sim::faces::{KeyRights, LocalParams};
-use evenkeel::sim::flow::FlowParams;
-use evenkeel::sim::{self, AccountParams, MarketParams, Source, Wallet};
+use evenkeel::sim::{Source, toy};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 
@@ -49,27 +48,6 @@ pub(super) struct Venue {
 /// Its truth at one instant.
 pub(super) struct Truth(pub(super) Value);
 
-fn instrument(kind: InstrumentKind) -> Instrument {
-    let spot = kind == InstrumentKind::Spot;
-    Instrument {
-        id: InstrumentId(u16::from(!spot)),
-        venue: VenueId(u8::from(!spot)),
-        symbol: "BTCUSDT".to_owned(),
-        kind,
-        base: Asset::new("BTC"),
-        quote: Asset::new("USDT"),
-        tick_size: money(if spot { "0.01" } else { "0.10" }),
-        lot_size: money(if spot { "0.00001" } else { "0.001" }),
-        min_px: Px(1),
-        max_px: Px(100_000_000),
-        min_qty: Qty(1),
-        max_qty: Qty(900_000_000),
-        min_notional: money(if spot { "5" } else { "50" }),
-        max_open_orders: 200,
-        trading: true,
-    }
-}
-
 impl Venue {
     /// A lively market: fills come within seconds.
     pub(super) fn lively(seed: u64) -> Venue {
@@ -78,46 +56,16 @@ impl Venue {
 
     /// The same, its spot instrument changed before it opens.
     pub(super) fn start(seed: u64, change: impl Fn(&mut Instrument)) -> Venue {
-        let market = |kind| {
-            let spot = kind == InstrumentKind::Spot;
-            let flow = if spot { FlowParams::btc_spot() } else { FlowParams::btc_perpetual() };
-            let mut listed = instrument(kind);
-            if spot {
-                change(&mut listed);
+        let key = Credential { api_key: KEY.to_owned(), secret: SECRET.to_owned(), account: 0 };
+        let mut local = toy::exchange(seed, vec![key]);
+        local.exchange.history = 100_000;
+        for market in &mut local.exchange.markets {
+            if let Source::Synthetic(crowd) = &mut market.source {
+                (crowd.takes, crowd.sweeps) = (20.0, 4.0);
             }
-            let flow = FlowParams { takes: 20.0, sweeps: 4.0, ..flow };
-            MarketParams::new(listed, Source::Synthetic(flow))
-        };
-        let account = AccountParams {
-            balances: vec![
-                (Wallet::Spot, Asset::new("BTC"), money("1")),
-                (Wallet::Spot, Asset::new("USDT"), money("100000")),
-                (Wallet::Usdm, Asset::new("USDT"), money("50000")),
-            ],
-        };
-        let params = ExchangeParams {
-            spot_port: 0,
-            usdm_port: 0,
-            step_ms: 5,
-            local: LocalParams {
-                exchange: sim::ExchangeParams {
-                    seed,
-                    markets: vec![
-                        market(InstrumentKind::Spot),
-                        market(InstrumentKind::LinearPerpetual),
-                    ],
-                    accounts: vec![account],
-                    history: 100_000,
-                },
-                credentials: vec![Credential {
-                    api_key: KEY.to_owned(),
-                    secret: SECRET.to_owned(),
-                    account: 0,
-                }],
-                faults: Vec::new(),
-                api_restrictions: false,
-            },
-        };
+        }
+        change(&mut local.exchange.markets[0].instrument);
+        let params = ExchangeParams { spot_port: 0, usdm_port: 0, step_ms: 5, local };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Venue { handle: runtime.block_on(ExchangeServer::start(params)).unwrap() }
     }

@@ -9,7 +9,7 @@ use crate::sim::faces::limits::Limits;
 use crate::sim::faces::market::MarketFace;
 use crate::sim::faces::request::Params;
 use crate::sim::faces::venue::{Ctx, order_key, row_limit, select, window};
-use crate::sim::{AccountId, OrderKey, OrderRecord, Status, TradeRecord, Wallet};
+use crate::sim::{AccountId, OrderKey, OrderRecord, Status, Wallet};
 
 impl SpotFace {
     /// The amendments of one order, oldest first.
@@ -91,16 +91,7 @@ impl SpotFace {
         account: u32,
         params: &Params,
     ) -> Result<String, ApiError> {
-        let market = self.venue.symbol(params)?;
-        let limit = row_limit(params, 500, 1000)?;
-        let order = params.int("orderId")?;
-        let from = params.int("fromId")?.map(|id| u64::try_from(id).unwrap_or(0));
-        let trades = ctx.exchange.trades(AccountId(account), market.id, from.unwrap_or(0));
-        let trades = trades.filter(|t| order.is_none_or(|id| i128::from(t.order_id) == id.into()));
-        let rows: Vec<&TradeRecord> = match from {
-            Some(_) => trades.take(limit).collect(),
-            None => select(trades.collect(), |trade| trade.at.ms(), window(params)?, limit),
-        };
+        let (market, rows) = self.venue.own_trades(ctx, account, params)?;
         Ok(array(rows.into_iter().map(|trade| {
             object()
                 .text("symbol", &market.instrument.symbol)

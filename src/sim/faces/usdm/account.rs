@@ -75,19 +75,11 @@ impl UsdmFace {
         account: u32,
         params: &Params,
     ) -> Result<String, ApiError> {
-        let market = self.venue.symbol(params)?;
-        let limit = row_limit(params, 500, 1000)?;
-        let order = params.int("orderId")?;
-        let from = params.int("fromId")?.map(|id| u64::try_from(id).unwrap_or(0));
-        if from.is_some() && (params.text("startTime").or(params.text("endTime"))).is_some() {
+        let dated = params.text("startTime").or(params.text("endTime")).is_some();
+        if dated && params.int("fromId")?.is_some() {
             return Err(ApiError::new(-1128, "Combination of optional parameters invalid."));
         }
-        let trades = ctx.exchange.trades(AccountId(account), market.id, from.unwrap_or(0));
-        let trades = trades.filter(|t| order.is_none_or(|id| i128::from(t.order_id) == id.into()));
-        let rows: Vec<&TradeRecord> = match from {
-            Some(_) => trades.take(limit).collect(),
-            None => select(trades.collect(), |trade| trade.at.ms(), window(params)?, limit),
-        };
+        let (market, rows) = self.venue.own_trades(ctx, account, params)?;
         Ok(array(rows.into_iter().map(|trade| trade_row(market, trade))))
     }
 

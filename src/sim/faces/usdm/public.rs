@@ -63,15 +63,8 @@ impl UsdmFace {
 
     /// The newest trades, or those from an id on.
     pub(super) fn trades(&self, params: &Params, from: Option<i64>) -> Result<String, ApiError> {
-        let market = self.venue.symbol(params)?;
-        let limit = row_limit(params, 500, 1000)?;
-        let skipped = match from {
-            Some(from) => {
-                market.trades.partition_point(|t| i128::from(t.trade_id) < i128::from(from))
-            }
-            None => market.trades.len().saturating_sub(limit),
-        };
-        Ok(array(market.trades.iter().skip(skipped).take(limit).map(|trade| {
+        let (market, trades) = self.venue.public_trades(params, from)?;
+        Ok(array(trades.map(|trade| {
             let notional = market.instrument.notional(trade.px, trade.qty);
             object()
                 .int("id", trade.trade_id)
@@ -86,19 +79,7 @@ impl UsdmFace {
     }
 
     pub(super) fn agg_trades(&self, params: &Params) -> Result<String, ApiError> {
-        let market = self.venue.symbol(params)?;
-        let limit = row_limit(params, 500, 1000)?;
-        let rows: Vec<AggTrade> = match params.int("fromId")? {
-            Some(from) => {
-                let all = market.agg_trades.iter().copied();
-                let later = all.filter(|agg| i128::from(agg.id) >= i128::from(from));
-                later.take(limit).collect()
-            }
-            None => {
-                let all = market.agg_trades.iter().copied().collect();
-                select(all, |agg: &AggTrade| agg.at.ms(), window(params)?, limit)
-            }
-        };
+        let (market, rows) = self.venue.agg_trades(params)?;
         Ok(array(
             rows.iter()
                 .map(|agg| aggregate(market, agg).text("nq", &market.quantity(agg.qty)).end()),
