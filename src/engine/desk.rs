@@ -58,8 +58,6 @@ pub(super) struct Desk {
     pub(super) target_base: Option<Money>,
     /// Held now, in base: balance of a spot asset, position of a perpetual.
     pub(super) held_base: Money,
-    /// When a fill last made the quotes change at once.
-    pub(super) answered_at: Ts,
     /// When our last fill arrived.
     pub(super) filled_at: Ts,
     /// Lots and cash; flat means on target.
@@ -174,7 +172,6 @@ impl Desk {
             funding_interval: FUNDING_INTERVAL,
             traded_at: Ts(0),
             held_base: Money::ZERO,
-            answered_at: Ts(0),
             filled_at: Ts(0),
             position: Position::flat(),
             attribution: Attribution::new(),

@@ -7,6 +7,7 @@ use rust_decimal::prelude::ToPrimitive;
 use super::Engine;
 use super::outlets::{Band, Outlet};
 use super::params::Role;
+use super::reversion::Reversion;
 use super::send::Wish;
 use crate::domain::{
     Action, Fill, Instrument, InstrumentId, InstrumentKind, Money, Note, OrderId, OrderKind,
@@ -38,6 +39,8 @@ pub(super) struct Group {
     rested_at: Ts,
     /// The fair price over all members, by their places in `members`.
     pub(super) fusion: Fusion,
+    /// How fast its net inventory comes back.
+    pub(super) reversion: Reversion,
 }
 
 /// What was done about the running excursion, or the last one while news of its orders is out.
@@ -512,6 +515,7 @@ impl Group {
             plan: HedgePlan::default(),
             told_late: false,
             fusion: Fusion::new(fusion),
+            reversion: Reversion::default(),
             band: None,
             told_band: None,
             excursion: Excursion::default(),

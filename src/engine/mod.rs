@@ -25,6 +25,7 @@ mod params;
 mod probe;
 mod quote;
 mod reload;
+mod reversion;
 mod send;
 mod signals;
 mod venue;

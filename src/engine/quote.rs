@@ -58,6 +58,7 @@ impl Engine {
         while let Some(index) = self.agenda.next_quote(from, self.now) {
             self.quote_one(self.desks[index].id, out);
             self.observe_presence(index);
+            self.observe_reversion(index);
             from = index + 1;
         }
     }
@@ -79,6 +80,16 @@ impl Engine {
         let levels = if desk.presence.snapshot_due(self.now) { PRESENCE_LEVELS } else { 0 };
         let market = Side::BOTH.map(|side| desk.book.levels(side).take(levels).collect::<Vec<_>>());
         desk.presence.observe(self.now, &shown, [&market[0], &market[1]]);
+    }
+
+    /// What is held while quotes work on it.
+    fn observe_reversion(&mut self, index: usize) {
+        let desk = &self.desks[index];
+        let group = desk.group;
+        if self.state == State::Quoting && self.groups[group].reversion.is_due(self.now) {
+            let held = self.factor_exposure(group).to_f64().unwrap_or(f64::NAN);
+            self.groups[group].reversion.observe(self.now, held);
+        }
     }
 
     fn quote_one(&mut self, id: InstrumentId, out: &mut Vec<Action>) {

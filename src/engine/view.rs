@@ -248,6 +248,10 @@ pub struct GroupView {
     pub open_sells_base: Money,
     /// How long the exposure has been beyond the edge from which on it is hedged, milliseconds.
     pub beyond_trigger_ms: Option<i64>,
+    /// Time in which the net inventory has come half of the way back, seconds, measured while
+    /// quoting; `None` while too little was seen, or where it does not come back. The model's own
+    /// expectation, hedges left out, is each instrument's `forecast.half_life_s`.
+    pub half_life_s: Option<f64>,
     /// How it is hedged; `None` where nothing hedges it.
     pub hedge: Option<HedgeView>,
 }
@@ -489,6 +493,7 @@ impl Engine {
                     open_buys_base: buys,
                     open_sells_base: sells,
                     beyond_trigger_ms: group.plan.since.map(|since| now.since(since).ms()),
+                    half_life_s: group.reversion.half_life_s(),
                     hedge: self.hedge_view(index),
                 }
             })

@@ -83,6 +83,12 @@ impl Budget {
         true
     }
 
+    /// Whether at least half of what quotes may use in a second is left.
+    pub fn is_ample(&mut self, now: Ts) -> bool {
+        self.refill(now);
+        self.tokens >= f64::midpoint(self.reserve, self.per_second)
+    }
+
     /// When a quote message has room again.
     #[must_use]
     pub fn quote_at(&self, now: Ts) -> Ts {

@@ -115,4 +115,7 @@ fn a_fill_is_answered_in_the_same_step_however_long_quotes_are_to_stand() {
     let filled = story.play("1100ms fill #1 0.002; filled #1 0.002");
     assert!(filled.iter().any(|line| line.contains("spot buy")), "{filled:?}");
     assert!(filled.contains(&"cancel #2".to_owned()), "both sides: {filled:?}");
+    story.play("1110ms ack #3; canceled #2");
+    let again = story.play("1200ms fill #3 0.002; filled #3 0.002");
+    assert!(again.iter().any(|line| line.contains("spot buy")), "the next as well: {again:?}");
 }
