@@ -478,6 +478,15 @@ fn between_sections(root: &Table<'_>, settings: &Settings) {
             }
         }
     }
+    if settings.hedge.enabled && settings.hedge.max_slippage.0 >= settings.reference.price_collar.0
+    {
+        let text = format!(
+            "has max_slippage_bps = {}, not within reference.price_collar_bps = {}: every hedge \
+             that takes would be refused",
+            settings.hedge.max_slippage.0, settings.reference.price_collar.0
+        );
+        root.problem("hedge", text);
+    }
     if settings.reference.price_collar.0 <= settings.quoting.min_half_spread.0 {
         let text = format!(
             "has price_collar_bps = {}, within quoting.min_half_spread_bps = {}: every quote \

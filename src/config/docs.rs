@@ -369,7 +369,7 @@ pub(super) const DAEMON: &[Doc] = &[
     (
         "risk.order_unknown_bound_ms",
         Applies,
-        "An order whose fate is unknown for longer is a reconciliation break.",
+        "No request is carried out later than this: an order that the venue has not found by then is cancelled by id and given up.",
     ),
     (
         "presence",

@@ -119,12 +119,6 @@ impl Bps {
     pub fn ratio(self) -> f64 {
         self.0 * 1e-4
     }
-
-    /// A plain ratio as basis points.
-    #[must_use]
-    pub fn from_ratio(ratio: f64) -> Bps {
-        Bps(ratio * 1e4)
-    }
 }
 
 /// Which side of the book an order rests on, or which way a fill moves the position.

@@ -1,5 +1,6 @@
 //! What the engine knows of one instrument: listing, market, holding, quotes.
 
+use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
 use super::cross_asset::Lean;
@@ -314,6 +315,16 @@ impl Desk {
             }
         }
         self.mark = Some(*mark);
+    }
+
+    /// Funding that a long pays a second, as a share of the price; nothing for spot, and nothing
+    /// until a rate has been told.
+    pub(super) fn funding_per_s(&self) -> f64 {
+        let perpetual =
+            self.listed.as_ref().is_some_and(|i| i.kind == InstrumentKind::LinearPerpetual);
+        let rate = self.mark.as_ref().filter(|_| perpetual);
+        let rate = rate.and_then(|mark| mark.funding_rate.to_f64()).unwrap_or(0.0);
+        rate / self.funding_interval.seconds()
     }
 
     pub(super) fn observe_trade(&mut self, trade: &Trade, now: Ts) {

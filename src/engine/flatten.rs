@@ -31,7 +31,8 @@ impl Engine {
 
     fn flatten_one(&mut self, id: InstrumentId, out: &mut Vec<Action>) {
         let now = self.now;
-        let slippage = self.flatten_slippage();
+        let collar = self.desks[id.index()].params.limits.price_collar_bps;
+        let slippage = self.flatten_slippage().min(collar);
         let desk = &mut self.desks[id.index()];
         desk.flatten_at = now + FLATTEN_PAUSE;
         let (Some(instrument), Some(touch)) = (&desk.listed, desk.book.touch()) else { return };
@@ -54,8 +55,7 @@ impl Engine {
         }
     }
 
-    /// How far through the touch a flattening order may reach, basis points: the hedge's limit,
-    /// within the collar.
+    /// How far through the touch a flattening order may reach, basis points: as far as a hedge.
     fn flatten_slippage(&self) -> f64 {
         let configured =
             self.params.hedge.as_ref().and_then(|hedge| hedge.max_slippage_bps.to_f64());

@@ -89,6 +89,7 @@ impl Engine {
         self.agenda.hedge_at(index, Ts::FAR);
         let Some(params) = self.params.hedge.filter(|_| !self.groups[index].hedges.is_empty())
         else {
+            self.leave_unhedged(index, out);
             return;
         };
         let exposure_base = self.factor_exposure(index);
@@ -120,6 +121,17 @@ impl Engine {
         if let Some(order) = plan.order.filter(|order| !order.passive) {
             self.take(index, order, &outlets, exposure_base, out);
         }
+        self.settle_excursion(index, out);
+    }
+
+    /// Nothing is hedged here, or no more: what an earlier plan has led to is left neither resting
+    /// nor late.
+    fn leave_unhedged(&mut self, index: usize, out: &mut Vec<Action>) {
+        let group = &mut self.groups[index];
+        self.agenda.late_groups -= usize::from(group.plan.is_late());
+        group.plan = HedgePlan::default();
+        (group.band, group.told_band, group.told_late) = (None, None, false);
+        self.rest(index, &[], out);
         self.settle_excursion(index, out);
     }
 

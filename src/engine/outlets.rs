@@ -5,7 +5,7 @@ use rust_decimal::prelude::ToPrimitive;
 use super::Engine;
 use super::desk::Desk;
 use super::hedging::Group;
-use crate::domain::{Action, InstrumentId, InstrumentKind, Money, Note, Px, Qty, Side, Span};
+use crate::domain::{Action, InstrumentId, Money, Note, Px, Qty, Side, Span};
 use crate::inventory::HedgeParams;
 use crate::inventory::hedge::{Pool, hedge_band, route, unhedged_std};
 use crate::quoting::{Model, RiskAversion};
@@ -14,8 +14,6 @@ use crate::quoting::{Model, RiskAversion};
 const ASSUMED_TAKER_FEE: f64 = 0.001;
 /// Levels of one book that a hedge looks at.
 const LEVELS_SEEN: usize = 50;
-/// The interval of a funding rate.
-const FUNDING_INTERVAL: Span = Span::from_s(8 * 3600);
 /// A band that has moved by less is not told again.
 const BAND_TOLD: f64 = 0.1;
 
@@ -93,13 +91,9 @@ impl Engine {
     /// Funding that a long pays over the horizon, as a share of the price; nothing for spot, and
     /// nothing while no fresh rate is known.
     fn carry(&self, desk: &Desk, horizon: Span) -> f64 {
-        let perpetual =
-            desk.listed.as_ref().is_some_and(|i| i.kind == InstrumentKind::LinearPerpetual);
         let marked_at = self.marked_at[desk.id.index()];
         let fresh = self.now.since(marked_at) <= self.params.reference.max_age;
-        let rate = desk.mark.as_ref().filter(|_| perpetual && fresh);
-        let rate = rate.and_then(|mark| mark.funding_rate.to_f64()).unwrap_or(0.0);
-        rate * horizon.seconds() / FUNDING_INTERVAL.seconds()
+        if fresh { desk.funding_per_s() * horizon.seconds() } else { 0.0 }
     }
 
     /// Reckons the band of a group anew; what cannot be known keeps the last one.

@@ -15,9 +15,6 @@ use crate::quoting;
 
 /// Levels of the market that a snapshot of presence looks at.
 const PRESENCE_LEVELS: usize = 6;
-/// The usual time between two payments of funding. Where the venue pays more often, the drift is
-/// taken for smaller than it is.
-const FUNDING_INTERVAL: Span = Span::from_s(8 * 3600);
 
 /// What a decision starts from.
 struct Start<'a> {
@@ -308,9 +305,7 @@ impl Engine {
     /// The drift that funding amounts to, where it is to be reckoned with: a rate above zero is paid
     /// by who holds, as if the price fell.
     fn carry_bps_per_s(&self, desk: &super::desk::Desk) -> f64 {
-        let rate = desk.mark.as_ref().filter(|_| self.params.quoting.use_funding_carry);
-        let rate = rate.and_then(|mark| mark.funding_rate.to_f64()).unwrap_or(0.0);
-        -rate * 1e4 / FUNDING_INTERVAL.seconds()
+        if self.params.quoting.use_funding_carry { -desk.funding_per_s() * 1e4 } else { 0.0 }
     }
 
     /// Brings the working orders to the wanted ones.
@@ -430,12 +425,14 @@ impl Engine {
     fn wait_for(&mut self, id: InstrumentId, reason: Reason) {
         let now = self.now;
         let desk = &self.desks[id.index()];
-        let at = match reason {
+        let room_at = match reason {
             Reason::Budget | Reason::Throttled => {
                 self.venues[desk.venue.index()].budget.quote_at(now)
             }
-            _ => now + Span::from_ms(250),
+            _ => now,
         };
+        // Where messages have room, something else is in the way: too many orders are open.
+        let at = if room_at > now { room_at } else { now + Span::from_ms(250) };
         self.agenda.quote_by(id, at);
     }
 

@@ -3,8 +3,8 @@
 use super::Engine;
 use super::desk::Desk;
 use crate::domain::{
-    Action, Amend, InstrumentId, InstrumentKind, Money, NewOrder, Note, OrderId, OrderKind,
-    Purpose, Px, Qty, Reason, Side, Ts, planted,
+    Action, Amend, Instrument, InstrumentId, InstrumentKind, Money, NewOrder, Note, OrderId,
+    OrderKind, Purpose, Px, Qty, Reason, Side, Ts, planted,
 };
 use crate::orders::{Order, Phase, Request};
 use crate::risk::{self, Approved, Lane, Standing};
@@ -144,23 +144,28 @@ impl Engine {
             .sum()
     }
 
-    /// What a spot order of that side may spend: the balance less what our live orders hold.
-    fn free(&self, desk: &Desk, side: Side) -> Option<Money> {
+    /// What a spot order of that side may spend: the balance less what our live orders hold of it,
+    /// on whichever instrument of the venue.
+    pub(super) fn free(&self, desk: &Desk, side: Side) -> Option<Money> {
         let instrument = desk.listed.as_ref()?;
         if instrument.kind != InstrumentKind::Spot {
             return None;
         }
-        let venue = &self.venues[desk.venue.index()];
-        let held: Money = self
-            .orders
-            .of(desk.id)
-            .filter(|order| order.new.side == side)
-            .map(|order| match side {
-                Side::Buy => instrument.notional(order.most_aggressive_px(), order.exposed()),
-                Side::Sell => instrument.quantity(order.exposed()),
+        let asset = if side == Side::Buy { &instrument.quote } else { &instrument.base };
+        let spot = |other: &&Instrument| other.kind == InstrumentKind::Spot;
+        let here = self.desks.iter().filter(|other| other.venue == desk.venue);
+        let held: Money = here
+            .filter_map(|other| other.listed.as_ref().filter(spot))
+            .flat_map(|other| self.orders.of(other.id).map(move |order| (other, order)))
+            .map(|(other, order)| match order.new.side {
+                Side::Buy if other.quote == *asset => {
+                    other.notional(order.most_aggressive_px(), order.exposed())
+                }
+                Side::Sell if other.base == *asset => other.quantity(order.exposed()),
+                Side::Buy | Side::Sell => Money::ZERO,
             })
             .sum();
-        let asset = if side == Side::Buy { &instrument.quote } else { &instrument.base };
+        let venue = &self.venues[desk.venue.index()];
         Some((venue.total(asset) - held).max(Money::ZERO))
     }
 

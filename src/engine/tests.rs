@@ -1,7 +1,9 @@
 //! What cannot be brought about from outside: faults of our own.
 
 use super::*;
-use crate::domain::{Asset, Control, Instrument, InstrumentKind, Px, Qty};
+use crate::domain::{
+    Asset, Control, Instrument, InstrumentKind, Mark, NewOrder, OrderId, OrderKind, Px, Qty,
+};
 use crate::inventory::PresenceParams;
 use crate::quoting;
 use crate::risk::Limits;
@@ -168,4 +170,57 @@ fn other_settings_are_taken_whole_and_what_was_measured_stays() {
         assert_eq!(Tunables::of(&engine.params), wanted);
     }
     assert_eq!(engine.reloads, 1);
+}
+
+#[test]
+fn what_one_symbol_has_ordered_is_not_free_for_another() {
+    let mut params = params();
+    params.instruments.push(params.instruments[0].clone());
+    let mut engine = Engine::new(params);
+    engine.desks[0].listed = Some(listed());
+    let ether = Asset::new("ETH");
+    engine.desks[1].listed =
+        Some(Instrument { id: InstrumentId(1), base: ether.clone(), ..listed() });
+    for (asset, free) in [("USDT", 1000), ("BTC", 1), ("ETH", 2)] {
+        let balance = (Money::from(free), Money::ZERO);
+        engine.venues[0].balances.insert(Asset::new(asset), balance);
+    }
+    // 300 of USDT for bitcoin, half an ether for sale.
+    for (instrument, side, qty) in [(0, Side::Buy, 500_000), (1, Side::Sell, 50_000)] {
+        let order = NewOrder {
+            id: OrderId { epoch: 1, counter: u32::from(instrument) + 1 },
+            instrument: InstrumentId(instrument),
+            side,
+            px: Px(6_000),
+            qty: Qty(qty),
+            kind: OrderKind::PostOnly,
+            reduce_only: false,
+            purpose: Purpose::Quote,
+        };
+        engine.orders.insert(order, Ts(0), Ts::FAR);
+    }
+    let free = |desk: usize, side| engine.free(&engine.desks[desk], side).unwrap();
+    assert_eq!([free(0, Side::Buy), free(1, Side::Buy)], [Money::from(700); 2]);
+    assert_eq!([free(0, Side::Sell), free(1, Side::Sell)], [Money::ONE, Money::new(15, 1)]);
+}
+
+#[test]
+fn funding_that_is_paid_twice_as_often_weighs_twice_as_much() {
+    let mut engine = Engine::new(params());
+    let desk = &mut engine.desks[0];
+    let mark = |hours: i64| Mark {
+        instrument: InstrumentId(0),
+        mark_price: Money::ONE,
+        index_price: Money::ONE,
+        funding_rate: Money::new(1, 4),
+        next_funding: Ts(0) + Span::from_s(hours * 3600),
+        at: Ts(0),
+    };
+    desk.observe_mark(&mark(8));
+    assert_eq!(desk.funding_per_s(), 0.0, "not known to be a perpetual");
+    desk.listed = Some(Instrument { kind: InstrumentKind::LinearPerpetual, ..listed() });
+    let usual = desk.funding_per_s();
+    assert!((usual * 8.0 * 3600.0 - 1e-4).abs() < 1e-12);
+    desk.observe_mark(&mark(12));
+    assert!((desk.funding_per_s() / usual - 2.0).abs() < 1e-12);
 }

@@ -210,7 +210,17 @@ impl Order {
             Request::Cancel { tries, .. } => tries + 1,
             Request::Idle | Request::Amend { .. } => 1,
         };
+        self.drop_amend();
         self.request = Request::Cancel { retry_at: now + pause(tries + 2), tries };
+    }
+
+    /// Nobody waits for a running amend any more, but it may have been carried out: until the venue
+    /// has told what the order is, it is taken for the larger and the more aggressive of the two.
+    fn drop_amend(&mut self) {
+        if let Request::Amend { qty, .. } = self.request {
+            (self.px, self.qty) = (self.most_aggressive_px(), self.qty.max(qty));
+            self.request = Request::Idle;
+        }
     }
 
     /// Notes that an amend has been sent.
@@ -383,7 +393,7 @@ impl Order {
         if let Request::Amend { due, .. } = self.request
             && now >= due
         {
-            self.request = Request::Idle;
+            self.drop_amend();
             self.doubt(now);
         }
         if self.trades_due.is_some_and(|due| now >= due) {
@@ -519,6 +529,30 @@ mod tests {
         }
         assert!((2..10).contains(&asked), "{asked} questions");
         assert!(!order.is_live());
+    }
+
+    #[test]
+    fn an_amend_that_nobody_waits_for_counts_until_the_venue_has_told() {
+        let late = |order: &mut Order| {
+            assert_eq!(order.on_time(Ts::from_ms(500), BOUND), Step::None);
+        };
+        let overtaken = |order: &mut Order| order.cancel_sent(Ts(2));
+        for end in [&late as &dyn Fn(&mut Order), &overtaken] {
+            let mut order = order();
+            order.phase = Phase::Working;
+            order.amend_sent(Px(105), Qty(30), Ts::from_ms(500));
+            end(&mut order);
+            assert!(!matches!(order.request, Request::Amend { .. }));
+            assert_eq!((order.exposed(), order.most_aggressive_px()), (Qty(30), Px(105)));
+            let update = OrderUpdate::State {
+                status: OrderStatus::New,
+                filled: Qty::ZERO,
+                qty: Qty(10),
+                px: Px(100),
+            };
+            tell(&mut order, update, Ts::from_ms(600));
+            assert_eq!((order.exposed(), order.most_aggressive_px()), (Qty(10), Px(100)));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::state::{Order, Phase, Request};
+use super::state::{Order, Phase};
 use crate::domain::{InstrumentId, NewOrder, OrderId, Px, Qty, Side, Ts, planted};
 
 /// Closed orders remembered, so that late news of them is recognised.
@@ -132,11 +132,5 @@ impl Store {
         self.live(instrument)
             .filter(|order| !matches!(order.phase, Phase::Sent))
             .map(|order| (order.new.side, order.px, order.remaining()))
-    }
-
-    /// True when a cancel is on its way for that order.
-    #[must_use]
-    pub fn is_canceling(order: &Order) -> bool {
-        matches!(order.request, Request::Cancel { .. })
     }
 }

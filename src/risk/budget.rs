@@ -73,7 +73,9 @@ impl Budget {
             Lane::Reduce => 0.0,
             Lane::Cancel => f64::NEG_INFINITY,
         };
-        if lane != Lane::Cancel && (self.blocked_until(now).is_some() || self.venue_spent(now)) {
+        if lane != Lane::Cancel
+            && (self.blocked_until(now).is_some() || self.venue_spent_until(now) > now)
+        {
             return false;
         }
         if self.tokens - 1.0 < floor {
@@ -84,33 +86,41 @@ impl Budget {
     }
 
     /// Whether at least half of what quotes may use in a second is left.
-    pub fn is_ample(&mut self, now: Ts) -> bool {
-        self.refill(now);
-        self.tokens >= f64::midpoint(self.reserve, self.per_second)
+    #[must_use]
+    pub fn is_ample(&self, now: Ts) -> bool {
+        self.tokens_at(now) >= f64::midpoint(self.reserve, self.per_second)
     }
 
-    /// When a quote message has room again.
+    /// When a quote message has room again; not after `now`: it has.
     #[must_use]
     pub fn quote_at(&self, now: Ts) -> Ts {
-        let missing = (self.reserve + 1.0 - self.tokens).max(0.0);
-        let refilled = now + Span((missing / self.per_second * 1e9) as i64 + 1_000_000);
-        refilled.max(self.usage.blocked_until)
+        let missing = (self.reserve + 1.0 - self.tokens_at(now)).max(0.0);
+        let wait =
+            if missing > 0.0 { (missing / self.per_second * 1e9) as i64 + 1_000_000 } else { 0 };
+        (now + Span(wait)).max(self.usage.blocked_until).max(self.venue_spent_until(now))
     }
 
     fn refill(&mut self, now: Ts) {
-        let passed = now.since(self.refilled_at).seconds().max(0.0);
-        self.tokens = (self.tokens + passed * self.per_second).min(self.per_second);
+        self.tokens = self.tokens_at(now);
         self.refilled_at = now;
     }
 
-    /// Whether the venue's own counters are near their limits. Its windows are aligned to the wall
-    /// clock, so a report of an earlier window says nothing of this one.
-    fn venue_spent(&self, now: Ts) -> bool {
-        let same = |window: Span| self.reported_at.0 / window.0 == now.0 / window.0;
-        let near =
-            |used: u32, limit: u32| limit > 0 && f64::from(used) >= f64::from(limit) * VENUE_SHARE;
-        (same(Span::from_s(60)) && near(self.usage.weight_used, self.usage.weight_limit))
-            || (same(Span::from_s(10)) && near(self.usage.orders_used, self.usage.orders_limit))
+    fn tokens_at(&self, now: Ts) -> f64 {
+        let passed = now.since(self.refilled_at).seconds().max(0.0);
+        (self.tokens + passed * self.per_second).min(self.per_second)
+    }
+
+    /// Until when the venue's own counters are near their limits; not after `now`: they are not.
+    /// Its windows are aligned to the wall clock, so a report of an earlier window says nothing of
+    /// this one.
+    fn venue_spent_until(&self, now: Ts) -> Ts {
+        let of = |window: Span, used: u32, limit: u32| {
+            let same = self.reported_at.0 / window.0 == now.0 / window.0;
+            let near = limit > 0 && f64::from(used) >= f64::from(limit) * VENUE_SHARE;
+            if same && near { Ts((now.0 / window.0 + 1) * window.0) } else { Ts(0) }
+        };
+        let weight = of(Span::from_s(60), self.usage.weight_used, self.usage.weight_limit);
+        weight.max(of(Span::from_s(10), self.usage.orders_used, self.usage.orders_limit))
     }
 }
 
@@ -129,6 +139,18 @@ mod tests {
         assert!((0..20).all(|_| budget.take(Lane::Cancel, NOW)));
         assert!(!budget.take(Lane::Quote, NOW + Span::from_ms(500)));
         assert!(budget.take(Lane::Quote, NOW + Span::from_s(5)));
+    }
+
+    #[test]
+    fn what_the_venue_has_counted_holds_quotes_until_its_window_ends() {
+        let mut budget = Budget::new(10.0, 10.0);
+        assert!(budget.quote_at(NOW) <= NOW, "there is room");
+        let spent = BudgetUsage { orders_used: 95, orders_limit: 100, ..BudgetUsage::default() };
+        budget.on_usage(spent, NOW);
+        let ends = NOW + Span::from_s(10);
+        assert_eq!(budget.quote_at(NOW + Span::from_ms(1)), ends);
+        assert!(!budget.take(Lane::Quote, ends - Span::from_ms(1)));
+        assert!(budget.quote_at(ends) <= ends && budget.take(Lane::Quote, ends));
     }
 
     #[test]

@@ -3,38 +3,18 @@
 use crate::domain::{Asset, Instrument, InstrumentKind, Money, Qty, Side};
 
 use super::api::{
-    AccountId, BalanceRecord, BookTicker, DepthSnapshot, FeeTier, MarginRecord, MarkRecord,
-    MarketId, OrderKey, OrderRecord, PositionRecord, Refusal, TradeRecord, Wallet,
+    AccountId, BalanceRecord, BookTicker, DepthSnapshot, MarginRecord, MarkRecord, MarketId,
+    OrderKey, OrderRecord, PositionRecord, Refusal, TradeRecord, Wallet,
 };
 use super::exchange::Exchange;
 use super::source::Crowd;
 use super::tape::TapeFaults;
 
 impl Exchange {
-    /// How many markets there are; their ids count from zero.
-    #[must_use]
-    pub fn market_count(&self) -> u16 {
-        u16::try_from(self.markets.len()).unwrap_or(u16::MAX)
-    }
-
     /// Scales and limits of a market.
     #[must_use]
     pub fn instrument(&self, market: MarketId) -> Option<&Instrument> {
         self.market(market).map(|m| &m.instrument)
-    }
-
-    /// The market of that symbol in the wallet.
-    #[must_use]
-    pub fn find_market(&self, wallet: Wallet, symbol: &str) -> Option<MarketId> {
-        let fits = |i: &Instrument| Wallet::of(i.kind) == wallet && i.symbol == symbol;
-        let index = self.markets.iter().position(|m| fits(&m.instrument))?;
-        u16::try_from(index).ok().map(MarketId)
-    }
-
-    /// Fees of a market.
-    #[must_use]
-    pub fn fee_tier(&self, market: MarketId) -> Option<&FeeTier> {
-        self.market(market).map(|m| &m.fees)
     }
 
     /// Bounds of order prices relative to the reference price: (up, down).

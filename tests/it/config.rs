@@ -241,6 +241,7 @@ fn naughty_files_are_refused_with_a_reason() {
         ("urgent_exposure_pct = 90", "urgent_exposure_pct = 0", &["allowed is 1 to 100"]),
         ("risk_horizon_ms = 60000", "risk_horizon_ms = 0", &["allowed is 100 to"]),
         ("price_collar_bps = 100", "price_collar_bps = 5", &["every quote would be refused"]),
+        ("max_slippage_bps = 10", "max_slippage_bps = 100", &["every hedge that takes"]),
         ("max_clock_offset_ms = 1000", "max_clock_offset_ms = 6000", &["would refuse first"]),
         (
             "size_quote = 100",

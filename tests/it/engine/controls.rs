@@ -158,3 +158,41 @@ fn an_exhausted_budget_stops_quotes_and_no_cancel() {
     let cancels = moved.iter().chain(&killed).filter(|line| line.starts_with("cancel")).count();
     assert!(cancels >= live, "{live} live: {moved:?} {killed:?}");
 }
+
+/// Long of what two filled bids bought, with a hedge of it resting, 1,030 ms from the start.
+fn hedging_at_rest() -> Story {
+    let mut params = params();
+    params.hedge.as_mut().unwrap().passive = Span::from_s(60);
+    let mut story = quoting(params);
+    story.play("1000ms alive; fill #1 0.002; filled #1 0.002");
+    story.play("1010ms ack #3");
+    let said = story.play("1020ms fill #3 0.0016; filled #3 0.0016");
+    assert!(says(&said, "place #5 perp sell"), "{said:?}");
+    story.play("1030ms ack #5; ack #6; ack #4; canceled #2");
+    story
+}
+
+fn without_hedges() -> Event {
+    let tunables = Tunables::of(&Params { hedge: None, ..params() }).to_text();
+    Event::Control(Control::Reload { changes: vec![], tunables })
+}
+
+#[test]
+fn hedging_that_is_switched_off_leaves_no_hedge_resting() {
+    let mut story = hedging_at_rest();
+    let said = step(&mut story, 1100, &[without_hedges()]);
+    assert!(says(&said, "cancel #5"), "{said:?}");
+    assert!(!says(&said, "perp sell"), "{said:?}");
+}
+
+#[test]
+fn hedging_that_is_switched_off_when_it_is_late_is_late_no_more() {
+    let mut story = hedging_at_rest();
+    for ms in (1100..4000).step_by(300) {
+        story.play(&format!("{ms}ms alive"));
+    }
+    assert_eq!(story.engine.state(), State::Reducing);
+    step(&mut story, 4100, &[without_hedges()]);
+    step(&mut story, 4200, &[]);
+    assert_eq!(story.engine.state(), State::Quoting);
+}
