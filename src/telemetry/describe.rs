@@ -315,15 +315,23 @@ fn quoted(note: &Note, names: &Names) -> Option<Line> {
 fn estimates(note: &Note, names: &Names) -> Option<Line> {
     use NoteLevel::{Debug, Info, Warn};
     Some(match note {
-        Note::FairSourceChanged { instrument, source, wanted } => {
+        Note::FairSourceChanged { instrument, source, wanted, warming } => {
             let label = names.instrument(*instrument);
-            let level = if source == wanted { Info } else { Warn };
-            let words = match source {
+            let level = if source == wanted || *warming { Info } else { Warn };
+            let words = |source: &FairSource| match source {
                 FairSource::Own => "its own book",
                 FairSource::Fused => "the fused price",
                 FairSource::Leader => "the leader",
             };
-            Line::new(level, "fair_source", format!("{label}: quoted around {words}"))
+            let more = match (source == wanted, *warming) {
+                (true, _) => String::new(),
+                (false, true) => {
+                    format!(" until {} has been watched for long enough", words(wanted))
+                }
+                (false, false) => format!(", because {} is not to be had", words(wanted)),
+            };
+            let text = format!("{label}: quoted around {}{more}", words(source));
+            Line::new(level, "fair_source", text)
                 .with("instrument", label)
                 .word("source", source)
                 .word("wanted", wanted)
@@ -721,7 +729,10 @@ pub(super) mod tests {
                 "gate_blocked",
             ),
             (filled, "filled"),
-            (Note::FairSourceChanged { instrument, source, wanted: source }, "fair_source"),
+            (
+                Note::FairSourceChanged { instrument, source, wanted: source, warming: false },
+                "fair_source",
+            ),
             (measured, "measured"),
             (capital(CapitalStage::Free, CapitalStage::Free), "capital"),
             (capital(CapitalStage::Pressing, CapitalStage::AtLimit), "capital_stage"),
