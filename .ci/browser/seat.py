@@ -69,7 +69,7 @@ def daemon(binary):
             if process.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"the daemon did not start:\n{(folder / 'log').read_text()}")
             time.sleep(0.05)
-        url = f"http://{(state / 'http.address').read_text().strip()}/"
+        url = f"http://{(state / 'address').read_text().strip()}/"
         yield url, (state / "control.token").read_text().strip(), config
 
 
