@@ -52,7 +52,7 @@ pub(super) fn positions(all: &Value) -> String {
             text(own, "symbol"),
             text(own, "held_base"),
             text(own, "target_base"),
-            off_target(own),
+            off_target(all, own),
             text(own, "inventory_limit_base"),
             number(&own["average_inventory_base"], 6),
             text(own, "max_inventory_base"),
@@ -91,8 +91,11 @@ fn hedging(all: &Value) -> String {
     )
 }
 
-/// What is held beyond the target, signed.
-fn off_target(own: &Value) -> String {
+/// What is held beyond the target, signed; before the accounts have been read nobody knows.
+fn off_target(all: &Value, own: &Value) -> String {
+    if all["state"] == "STARTING" || all["state"] == "RECONCILING" {
+        return "-".to_owned();
+    }
     let amount = |key: &str| own[key].as_str()?.parse::<crate::domain::Money>().ok();
     let off = amount("held_base").zip(amount("target_base")).map(|(held, target)| held - target);
     off.map_or_else(|| "-".to_owned(), |off| off.normalize().to_string())
