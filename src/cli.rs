@@ -168,11 +168,11 @@ const ORDERS_HELP: &str = "Reading it:\n  \
     evenkeel orders --config my.toml --json | jq '.[] | select(.state == \"unknown\")'";
 
 const POSITIONS_HELP: &str = "Reading it:\n  \
-    off_target         held less target, signed: what the quotes lean against\n  \
-    limit              how far it may go; the side that would add stops there\n  \
+    off_target          held less target, signed: what the quotes lean against\n  \
+    limit               how far it may go; the side that would add stops there\n  \
     mean_off, most_off  unsigned, over the session\n  \
-    net                over all instruments of the asset: what is hedged from hedged_from on\n  \
-    open_buys, _sells  what working orders would add, those of unknown fate included\n\nSizes are in \
+    net                 over all instruments of the asset: what is hedged from hedged_from on\n  \
+    open_buys, _sells   what working orders would add, those of unknown fate included\n\nSizes are in \
     base units, amounts in the quote currency.";
 
 const LEDGER_HELP: &str = "Reading it:\n  \

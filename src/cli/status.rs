@@ -166,14 +166,19 @@ fn markouts(all: &Value) -> Vec<Vec<String>> {
                 let mean = &markout[side];
                 let after = markout["horizon"].as_i64().map_or(0, |ns| ns / 1_000_000);
                 let both = if side == "bid" { number(&money["adverse"], 4) } else { String::new() };
+                // Without a fill there is no mean.
+                let bps = |key: &str| match mean["fills"].as_u64() {
+                    Some(0) => "-".to_owned(),
+                    _ => number(&mean[key], 3),
+                };
                 rows.push(vec![
                     name(own),
                     side.to_owned(),
                     after.to_string(),
                     text(mean, "fills"),
-                    number(&mean["effective_bps"], 3),
-                    number(&mean["bps"], 3),
-                    number(&mean["standard_error_bps"], 3),
+                    bps("effective_bps"),
+                    bps("bps"),
+                    bps("standard_error_bps"),
                     both,
                 ]);
             }
