@@ -1,5 +1,6 @@
 """Tick-to-wire latency of the demo alone and under a crowd: usage: crowd.py BINARY [SECONDS] [ROUNDS]
 
+The message budget of the demo allows about two requotes a second, so that a p99 wants minutes.
 The crowd, all at once and for as long as the measurement lasts:
 - two dashboards that read, three that read a byte every tenth of a second, three that never read;
 - 1,000 connections that say nothing, opened anew as the daemon closes them;
