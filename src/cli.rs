@@ -106,10 +106,13 @@ enum Command {
     #[command(after_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
     /// Working orders of a running daemon
+    #[command(after_help = ORDERS_HELP)]
     Orders(AskArgs),
     /// Positions and exposure of a running daemon
+    #[command(after_help = POSITIONS_HELP)]
     Positions(AskArgs),
     /// Fills, fees and profit of a running daemon
+    #[command(after_help = LEDGER_HELP)]
     Ledger(AskArgs),
     /// Pull quotes until resumed; hedging goes on
     Pause(AskArgs),
@@ -148,8 +151,38 @@ const CHECK_HELP: &str = "Examples:\n  evenkeel check --config config/demo.toml 
     evenkeel check --config my.toml --online     asks the venues as well";
 
 const STATUS_HELP: &str = "Examples:\n  evenkeel status --config my.toml --watch\n  \
-    evenkeel status --address 127.0.0.1:9464 --json | jq .session\n\nColours come on a terminal \
-    only, and not where NO_COLOR is set.";
+    evenkeel status --address 127.0.0.1:9464 --json | jq .session\n\nReading it:\n  \
+    bid, ask        whether the side quotes, or the reason why it does not\n  \
+    half_bps        half the spread that the model asks for; skew_bps: by how much both quotes lean\n  \
+    two_sided       share of the session with both sides shown\n  \
+    hedged_from     net exposure from which a hedge begins; beyond_ms: for how long it has been so\n  \
+    around, wanted  the price that is quoted around, and the one that the configuration asks for\n  \
+    A, k, R²        arrivals of takers as fitted: A·exp(−k·distance)\n\nAmounts are in the quote \
+    currency, sizes in base units. Colours come on a terminal only, and not where NO_COLOR is set.";
+
+const ORDERS_HELP: &str = "Reading it:\n  \
+    state    working, on its way, being cancelled, or unknown: the venue has not answered, and the \
+    order counts as live\n  \
+    purpose  quote, hedge or flatten\n  \
+    id       the end of the id that the venue knows it by: start, number\n\nExample:\n  \
+    evenkeel orders --config my.toml --json | jq '.[] | select(.state == \"unknown\")'";
+
+const POSITIONS_HELP: &str = "Reading it:\n  \
+    off_target          held less target, signed: what the quotes lean against\n  \
+    limit               how far it may go; the side that would add stops there\n  \
+    mean_off, most_off  unsigned, over the session\n  \
+    net                 over all instruments of the asset: what is hedged from hedged_from on\n  \
+    open_buys, _sells   what working orders would add, those of unknown fate included\n\nSizes are in \
+    base units, amounts in the quote currency.";
+
+const LEDGER_HELP: &str = "Reading it:\n  \
+    spread      what maker fills earned against the fair price at that instant\n  \
+    inventory   what the fair price did to holdings afterwards\n  \
+    hedge       hedge fills against the mark; funding and fees stand by themselves\n  \
+    effective   half-spread earned at the fill; realised: what was left of it after_ms later\n  \
+    adverse     what takers knew, quote; error_bps: standard error\n  \
+    bybit, injective, dydx  scores of exchange programmes\n\nThe parts make the result to the last \
+    digit. With --json every sum, unrounded.";
 
 const EXPLAIN_HELP: &str = "Examples:\n  evenkeel explain --config my.toml\n  \
     evenkeel explain --config my.toml spot:BTCUSDT";

@@ -12,7 +12,7 @@ def main(binary, folder):
         desk.wait_for_selector("#fills tbody tr:nth-child(12)", timeout=120_000)
         desk.wait_for_timeout(20_000)
         desk.screenshot(path=folder / "dashboard.png")
-        phone, _ = seat.page(chromium, url, "light", seat.PHONE)
+        phone, _ = seat.page(chromium, url, "dark", seat.PHONE)
         phone.wait_for_selector("#ladder tr.own", timeout=30_000)
         phone.wait_for_timeout(2_000)
         phone.screenshot(path=folder / "dashboard-phone.png", full_page=True)

@@ -1,11 +1,14 @@
 """A demo daemon and a real Chromium before its dashboard, for the test and the screenshots."""
 
 import contextlib
+import json
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 
 from playwright.sync_api import sync_playwright
 
@@ -35,6 +38,39 @@ def demo(binary, lasts="120s"):
         process.terminate()
         # What it still says must not fill the pipe.
         process.communicate(timeout=30)
+
+
+@contextlib.contextmanager
+def daemon(binary):
+    """A local exchange and a daemon with a configuration of its own: its address, token and file."""
+    shipped = pathlib.Path(__file__).resolve().parents[2] / "config"
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        folder = pathlib.Path(folder)
+        ports = re.sub(r"127\.0\.0\.1:918[01]", "127.0.0.1:0", (shipped / "exchange.toml").read_text())
+        (folder / "exchange.toml").write_text(ports)
+        exchange = subprocess.Popen(
+            [binary, "exchange", "--config", folder / "exchange.toml", "--json"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+        stack.callback(exchange.wait, timeout=30)
+        stack.callback(exchange.terminate)
+        at = json.loads(exchange.stdout.readline())
+        state, config = folder / "state", folder / "evenkeel.toml"
+        text = (shipped / "demo.toml").read_text().replace("state/demo", str(state))
+        for port, name in (("9180", "spot_rest"), ("9181", "usdm_rest")):
+            text = text.replace(f"127.0.0.1:{port}", at[name].removeprefix("http://"))
+        config.write_text(text)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([binary, "run", "--config", config], stdout=log, stderr=log)
+        stack.callback(process.wait, timeout=30)
+        stack.callback(process.terminate)
+        deadline = time.monotonic() + 30
+        while not (state / "address").exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"the daemon did not start:\n{(folder / 'log').read_text()}")
+            time.sleep(0.05)
+        url = f"http://{(state / 'address').read_text().strip()}/"
+        yield url, (state / "control.token").read_text().strip(), config
 
 
 @contextlib.contextmanager

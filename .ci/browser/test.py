@@ -1,9 +1,10 @@
-"""The dashboard in a real Chromium against the demo: usage: test.py BINARY
+"""The dashboard in a real Chromium against the demo: usage: test.py BINARY [FOLDER OF PICTURES]
 
 Nothing is waited for by a fixed time: every step waits for what it is about, with an end.
 """
 
 import json
+import pathlib
 import sys
 import time
 import urllib.request
@@ -139,7 +140,48 @@ def acts(page, wrong, token):
     expect("the token is kept nowhere", token not in kept)
 
 
-def main(binary):
+def reloads(chromium, binary):
+    with seat.daemon(binary) as (url, token, config):
+        page, wrong = seat.page(chromium, url)
+        until("the daemon quotes", page, lambda: "QUOTING" in page.inner_text("#state"))
+        rewrite = lambda old, new: config.write_text(config.read_text().replace(old, new))
+        page.click("#open-controls")
+        page.fill("#token", token)
+        page.click("#reload")
+        until("an unchanged file changes nothing", page, lambda: "nothing has changed" in page.inner_text("#said"))
+        rewrite("\nsize_skew = 0.5", "\nsize_skew = 0.6")
+        rewrite('order_id_prefix = "ek"', 'order_id_prefix = "ok"')
+        page.click("#reload")
+        until("a reload says how much holds now", page,
+              lambda: "1 setting holds now, 1 from the next start on" in page.inner_text("#said"))
+        rows = page.locator("#answer tbody tr").all_inner_texts()
+        expect(f"each key says what it was, is, and when that holds: {rows}",
+               [row.split() for row in rows] == [
+                   "quoting.size_skew 0.5 0.6 ● holds now".split(),
+                   "environment.order_id_prefix ek ok ▲ from the next start on".split()])
+        if shots := pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else None:
+            page.screenshot(path=shots / "reload.png")
+        rewrite("size_skew = 0.6", "size_skw = 0.6")
+        page.click("#reload")
+        until("a mistake is told, and that nothing was changed", page,
+              lambda: "nothing was changed" in page.inner_text("#said") and "did you mean" in page.inner_text("#said"))
+        expect("and no old answer stands below it", page.inner_text("#answer") == "")
+        if shots:
+            page.screenshot(path=shots / "refused.png")
+        rewrite("size_skw = 0.6", "size_skew = 0.6")
+        rewrite("max_open_orders = 10", "max_open_orders = 40")
+        page.click("#reload")
+        until("a big raise is refused", page, lambda: "10 -> 40" in page.inner_text("#said"))
+        page.check("#confirm")
+        page.click("#reload")
+        until("until it is confirmed", page, lambda: "confirmed" in page.inner_text("#answer"))
+        expect("each confirmation counts once", not page.is_checked("#confirm"))
+        wrong[:] = [w for w in wrong if "422" not in w]
+        expect(f"nothing is wrong: {wrong}", not wrong)
+        page.context.close()
+
+
+def main(binary, _shots=None):
     with seat.browser() as chromium:
         with seat.demo(binary, "300s") as (url, token):
             page, wrong = seat.page(chromium, url)
@@ -151,6 +193,7 @@ def main(binary):
             bears_fifty_instruments(chromium, url)
             acts(page, wrong, token)
             expect(f"no error, no warning, nothing asked elsewhere: {wrong}", not wrong)
+        reloads(chromium, binary)
         until("it says when the daemon is gone", page, lambda: "trying again" in page.inner_text("#link"))
 
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::table::{columns, plain, render};
+use super::table::{columns, plain};
 
 /// The daemon on one screen.
 pub(super) fn status(all: &Value) -> String {
@@ -44,17 +44,20 @@ pub(super) fn orders(all: &Value) -> String {
 
 /// What is held, against its target, and what that makes together.
 pub(super) fn positions(all: &Value) -> String {
-    let mut rows = vec![head("venue symbol held target most mean mark profit_quote")];
+    let mut rows =
+        vec![head("venue symbol held target off_target limit mean_off most_off mark result")];
     rows.extend(list(all, "instruments").map(|own| {
         vec![
             text(own, "venue"),
             text(own, "symbol"),
             text(own, "held_base"),
             text(own, "target_base"),
-            text(own, "max_inventory_base"),
+            off_target(all, own),
+            text(own, "inventory_limit_base"),
             number(&own["average_inventory_base"], 6),
+            text(own, "max_inventory_base"),
             text(own, "mark_price"),
-            text(own, "profit_quote"),
+            number(&own["profit_quote"], 4),
         ]
     }));
     let mut out = String::new();
@@ -66,14 +69,47 @@ pub(super) fn positions(all: &Value) -> String {
 
 /// The sums of the session, all of them.
 pub(super) fn ledger(all: &Value) -> String {
-    let mut out = session(all) + "\n";
+    let mut out = session(all) + &hedging(all) + "\n";
     columns(&parts(all), 0, &mut out);
     out.push('\n');
     columns(&presence(all), 0, &mut out);
     out.push('\n');
     columns(&markouts(all), 0, &mut out);
-    out.push('\n');
-    out + &render(&all["session"])
+    out
+}
+
+/// What hedging took and cost.
+fn hedging(all: &Value) -> String {
+    let (own, counts) = (&all["session"]["hedging"], &all["session"]["counts"]);
+    format!(
+        "hedges    {} ended by hedge orders, {} by quotes alone; fees {}, slippage {}, longest {} ms\n",
+        plain(&own["hedges"]),
+        plain(&own["internalised"]),
+        number(&own["fees_quote"], 4),
+        number(&own["slippage_quote"], 4),
+        plain(&counts["longest_hedge_ms"]),
+    )
+}
+
+/// What is held beyond the target, signed; before the accounts have been read nobody knows.
+fn off_target(all: &Value, own: &Value) -> String {
+    if all["state"] == "STARTING" || all["state"] == "RECONCILING" {
+        return "-".to_owned();
+    }
+    let amount = |key: &str| own[key].as_str()?.parse::<crate::domain::Money>().ok();
+    let off = amount("held_base").zip(amount("target_base")).map(|(held, target)| held - target);
+    off.map_or_else(|| "-".to_owned(), |off| off.normalize().to_string())
+}
+
+/// A time in the two units that matter.
+fn duration(ms: &Value) -> String {
+    let seconds = ms.as_u64().unwrap_or_default() / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
 }
 
 /// Where each instrument's result came from.
@@ -130,14 +166,19 @@ fn markouts(all: &Value) -> Vec<Vec<String>> {
                 let mean = &markout[side];
                 let after = markout["horizon"].as_i64().map_or(0, |ns| ns / 1_000_000);
                 let both = if side == "bid" { number(&money["adverse"], 4) } else { String::new() };
+                // Without a fill there is no mean.
+                let bps = |key: &str| match mean["fills"].as_u64() {
+                    Some(0) => "-".to_owned(),
+                    _ => number(&mean[key], 3),
+                };
                 rows.push(vec![
                     name(own),
                     side.to_owned(),
                     after.to_string(),
                     text(mean, "fills"),
-                    number(&mean["effective_bps"], 3),
-                    number(&mean["bps"], 3),
-                    number(&mean["standard_error_bps"], 3),
+                    bps("effective_bps"),
+                    bps("bps"),
+                    bps("standard_error_bps"),
                     both,
                 ]);
             }
@@ -163,10 +204,10 @@ fn headline(all: &Value) -> String {
     if all["paused"] == true {
         line.push_str(", paused by the operator");
     }
-    let seconds = all["driver"]["uptime_ms"].as_u64().unwrap_or_default() / 1000;
+    let up = duration(&all["driver"]["uptime_ms"]);
     let clean: String = line.chars().filter(|c| !c.is_control()).collect();
     format!(
-        "{clean}   {}   up {seconds} s   evenkeel {}\n",
+        "{clean}   {}   up {up}   evenkeel {}\n",
         text(all, "at"),
         plain(&all["driver"]["version"])
     )
@@ -314,11 +355,11 @@ fn capital(all: &Value) -> String {
 fn session(all: &Value) -> String {
     let session = &all["session"];
     let (counts, parts) = (&session["counts"], &session["parts"]);
-    let minutes = session["duration_ms"].as_f64().unwrap_or_default() / 60_000.0;
     format!(
-        "session   {minutes:.1} min; orders sent {}, cancels {}, amends {}, refused {}\n\
+        "session   {}; orders sent {}, cancels {}, amends {}, refused {}\n\
          fills     {} maker / {} taker; volume {} / {}; hedges {}\n\
          result    {} = spread {} + inventory {} + hedge {} + funding {} − fees {}\n",
+        duration(&session["duration_ms"]),
         plain(&counts["orders_sent"]),
         plain(&counts["cancels_sent"]),
         plain(&counts["amends_sent"]),

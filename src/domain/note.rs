@@ -563,6 +563,8 @@ pub enum Note {
         source: FairSource,
         /// From where the configuration wants it.
         wanted: FairSource,
+        /// Not from there because the start is too near: the others are still being watched.
+        warming: bool,
     },
     /// What the estimators of a quoted instrument say, once a second.
     Measured {

@@ -26,8 +26,12 @@ const LEAD_LAGS_S: [f64; 6] = [0.05, 0.1, 0.2, 0.3, 0.5, 1.0];
 pub(super) struct FairNow {
     /// Around which price it was quoted last.
     source: FairSource,
-    /// Told of since.
-    told: bool,
+    /// What was told last: that, and whether it was expected.
+    told: Option<(FairSource, bool)>,
+    /// When it was first quoted.
+    quoted_since: Option<Ts>,
+    /// It has been quoted around what the configuration wants.
+    was_as_wanted: bool,
     /// Its own book's price when last quoted, quote per base.
     own: Option<f64>,
     /// The latest log price of the reference (first) and its own.
@@ -43,7 +47,9 @@ impl Default for FairNow {
     fn default() -> FairNow {
         FairNow {
             source: FairSource::Own,
-            told: false,
+            told: None,
+            quoted_since: None,
+            was_as_wanted: false,
             own: None,
             latest: [None; 2],
             window: HayashiYoshidaWindow::new(LEAD_WINDOW, LEAD_SAMPLE),
@@ -233,16 +239,22 @@ impl Engine {
         source: FairSource,
         out: &mut Vec<Action>,
     ) {
-        let wanted = self.wanted_source(id);
+        let (now, wanted) = (self.now, self.wanted_source(id));
+        let warm_up = self.params.fair.fusion.warm_up;
         let fair = &mut self.desks[id.index()].fair;
         fair.own = Some(own);
-        if fair.source != source {
-            (fair.source, fair.told) = (source, false);
-        }
+        fair.source = source;
+        fair.was_as_wanted |= source == wanted;
+        // The others are watched first. Books come and go at a start: twice the time is no news.
+        let since = *fair.quoted_since.get_or_insert(now);
+        let warming = !fair.was_as_wanted && now.since(since) < Span(warm_up.0.saturating_mul(2));
+        let told = Some((source, warming));
         // The start on the own book is no news where that is what is wanted.
-        if !fair.told && (source != FairSource::Own || wanted != FairSource::Own) {
-            fair.told = true;
-            out.push(Action::Note(Note::FairSourceChanged { instrument: id, source, wanted }));
+        let is_news = source != FairSource::Own || wanted != FairSource::Own;
+        if is_news && fair.told != told {
+            fair.told = told;
+            let instrument = id;
+            out.push(Action::Note(Note::FairSourceChanged { instrument, source, wanted, warming }));
         }
     }
 

@@ -201,7 +201,9 @@ impl Driver {
         // Connections write now. Without this, a flood of frames would also keep replies away.
         tokio::task::yield_now().await;
         if mem::take(&mut self.order_sent) && batch.frames {
-            metrics::record(&mut self.latency, batch.at.elapsed().as_nanos());
+            let took = batch.at.elapsed();
+            metrics::record(&mut self.latency, took.as_nanos());
+            self.parts.metrics.ticks.observe(took.as_secs_f64());
         }
         self.tell_observers();
         if clock::instant() >= self.chores_due {
@@ -277,7 +279,11 @@ impl Driver {
             Err(NoReply::Lost(_)) => self.parts.metrics.lost.inc(),
             Ok(_) => 0,
         };
-        let Landed { venue, tag, reply, .. } = landed;
+        let Landed { venue, tag, reply, lane } = landed;
+        if let (Some(urgency), Ok(_)) = (lane, &reply.outcome) {
+            let took_s = now.since(reply.sent_at).0 as f64 * 1e-9;
+            self.parts.metrics.round_trip(urgency, took_s);
+        }
         self.with_protocol(venue.index(), |protocol, out| protocol.on_reply(tag, now, reply, out));
     }
 

@@ -25,7 +25,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::status::{Snapshot, Watching};
 use super::{Handle, Story};
-use crate::domain::{Money, OrderId, Purpose, Px, Qty, Side};
+use crate::domain::{Money, OrderId, Purpose, Px, Qty, Side, State};
 use crate::engine::{InstrumentView, Ladder, LevelView, Status};
 
 /// Dashboards at once; one more is refused.
@@ -219,7 +219,9 @@ fn point(own: &InstrumentView, status: &Status) -> [Option<f64>; 6] {
         quotes.map(|order| order.price)
     };
     let best = |level: &Option<LevelView>| level.as_ref().and_then(|level| level.price.to_f64());
-    let off_target = own.target_base.map(|target| own.held_base - target);
+    // Until the accounts have been read nobody knows what is held.
+    let counted = !matches!(status.state, State::Starting | State::Reconciling);
+    let off_target = own.target_base.filter(|_| counted).map(|target| own.held_base - target);
     [
         best(&own.bid.best),
         best(&own.ask.best),

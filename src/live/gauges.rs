@@ -10,7 +10,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::metrics::link_name;
 use super::status::Snapshot;
-use crate::domain::{Money, Reason};
+use crate::domain::{Money, Reason, State};
 use crate::engine::{InstrumentView, VenueView};
 
 type Labels = Vec<(&'static str, String)>;
@@ -100,6 +100,12 @@ impl Gauges {
         for own in &engine.instruments {
             quoting += [&own.bid, &own.ask].iter().filter(|s| s.reason == Reason::Quoting).count();
             self.instrument(own);
+            // Until the accounts have been read nobody knows what is held.
+            if !matches!(engine.state, State::Starting | State::Reconciling) {
+                let labels = vec![("instrument", format!("{}:{}", own.venue, own.symbol))];
+                let off = own.target_base.map_or(Money::ZERO, |target| own.held_base - target);
+                set(&self.inventory_base, &labels, number(off));
+            }
         }
         self.quoting_sides.set(i64::try_from(quoting).unwrap_or(i64::MAX));
         for venue in &engine.venues {
@@ -120,8 +126,6 @@ impl Gauges {
     fn instrument(&self, own: &InstrumentView) {
         let label = ("instrument", format!("{}:{}", own.venue, own.symbol));
         let labels = vec![label.clone()];
-        let off_target = own.target_base.map_or(Money::ZERO, |target| own.held_base - target);
-        set(&self.inventory_base, &labels, number(off_target));
         set(&self.profit_quote, &labels, number(own.profit_quote));
         set(&self.volatility, &labels, own.volatility_bps_sqrt_s.unwrap_or(f64::NAN));
         if let Some(parts) = &own.parts {

@@ -66,7 +66,8 @@ pub(super) struct Landed {
     pub(super) venue: VenueId,
     pub(super) tag: Tag,
     pub(super) reply: Reply,
-    lane: Option<Urgency>,
+    /// Of one that was sent.
+    pub(super) lane: Option<Urgency>,
 }
 
 type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;

@@ -1,6 +1,6 @@
-//! What the driver counts, as Prometheus has it. Handles are atomics: counting never waits.
+//! What the driver counts, as Prometheus has it. Counters and gauges are atomics; a histogram is
+//! locked for as long as its twenty numbers are copied, and by nobody else.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
@@ -11,9 +11,9 @@ use prometheus_client::metrics::histogram::{Histogram as TimeHistogram, exponent
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::LinkKind;
+use crate::venues::Urgency;
 
 type Labels = Vec<(&'static str, String)>;
-type Seconds = Gauge<f64, AtomicU64>;
 
 /// Nanoseconds that the histogram tells apart at most: ten seconds.
 const LONGEST_NS: u64 = 10_000_000_000;
@@ -35,7 +35,9 @@ pub(super) fn record(histogram: &mut Histogram<u64>, nanoseconds: u128) {
 
 /// The driver's own metrics.
 pub(super) struct Metrics {
-    latency: [(f64, Seconds); 4],
+    /// From a frame received to the order requests that it caused written, seconds.
+    pub(super) ticks: TimeHistogram,
+    round_trips: RoundTrips,
     pub(super) steps: Counter,
     pub(super) stalls: Counter,
     pub(super) clock_steps: Counter,
@@ -61,11 +63,32 @@ pub(super) struct Reactions {
     pub(super) hedges: TimeHistogram,
 }
 
+/// From 10 µs to 10.5 s, each bucket twice as wide as the one before.
+fn seconds() -> TimeHistogram {
+    TimeHistogram::new(exponential_buckets(10e-6, 2.0, 21))
+}
+
+/// From a request written to its reply read, seconds. A request without a reply has none: those
+/// are counted as lost.
+struct RoundTrips {
+    orders: TimeHistogram,
+    cancels: TimeHistogram,
+}
+
+impl RoundTrips {
+    fn register(r: &mut Registry) -> RoundTrips {
+        let both = Family::<Labels, TimeHistogram>::new_with_constructor(seconds);
+        let of = |request: &str| both.get_or_create_owned(&vec![("request", request.to_owned())]);
+        let own = RoundTrips { orders: of("order"), cancels: of("cancel") };
+        let help = "From an order or cancel request written to the venue's reply";
+        r.register_with_unit("evenkeel_order_round_trip", help, Unit::Seconds, both);
+        own
+    }
+}
+
 impl Default for Reactions {
     fn default() -> Reactions {
-        // 20 µs to 10 s.
-        let histogram = || TimeHistogram::new(exponential_buckets(20e-6, 2.0, 20));
-        Reactions { requotes: histogram(), hedges: histogram() }
+        Reactions { requotes: seconds(), hedges: seconds() }
     }
 }
 
@@ -116,22 +139,17 @@ impl Metrics {
     pub(super) fn register(registry: &Arc<Mutex<Registry>>) -> Metrics {
         let mut guard = registry.lock().unwrap_or_else(PoisonError::into_inner);
         let r = &mut *guard;
-        let latency: Family<Labels, Seconds> = Family::default();
-        let quantile =
-            |q: f64| (q, latency.get_or_create_owned(&vec![("quantile", q.to_string())]));
-        let quantiles = [quantile(0.5), quantile(0.99), quantile(0.999), quantile(1.0)];
-        r.register(
-            "evenkeel_tick_to_wire_seconds",
-            "From a frame received to its order requests written, quantiles over the run",
-            latency,
-        );
+        let ticks = seconds();
+        let help = "From a frame received to the order requests that it caused written";
+        r.register_with_unit("evenkeel_tick_to_wire", help, Unit::Seconds, ticks.clone());
         let links_open = Family::default();
         r.register("evenkeel_link_open", "1 while the websocket is open", links_open.clone());
         let link_closes = Family::default();
         let help = "Websockets closed or not opened";
         r.register("evenkeel_link_closes", help, link_closes.clone());
         Metrics {
-            latency: quantiles,
+            ticks,
+            round_trips: RoundTrips::register(r),
             steps: counter(r, "evenkeel_steps", "Steps of the core"),
             stalls: counter(r, "evenkeel_stalls", "Times that the trading thread stood still"),
             clock_steps: counter(r, "evenkeel_clock_steps", "Steps of the wall clock"),
@@ -161,9 +179,12 @@ impl Metrics {
         }
     }
 
-    pub(super) fn show(&self, histogram: &Histogram<u64>) {
-        for (quantile, gauge) in &self.latency {
-            gauge.set(histogram.value_at_quantile(*quantile) as f64 * 1e-9);
+    /// A venue has replied to a request of that kind.
+    pub(super) fn round_trip(&self, urgency: Urgency, took_s: f64) {
+        match urgency {
+            Urgency::Order => self.round_trips.orders.observe(took_s),
+            Urgency::Cancel => self.round_trips.cancels.observe(took_s),
+            Urgency::Background => {}
         }
     }
 }

@@ -1,11 +1,14 @@
 //! The table: each note's event name, level, fields and words. What each event means stands in
 //! [`EVENTS`](super::EVENTS).
 
+mod estimates;
+
+use estimates::{estimates, signals};
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    CapitalStage, FairSource, Instrument, InstrumentId, KeyCheck, Money, Note, NoteLevel, OrderId,
-    Px, Qty, SettingChange, VenueId,
+    CapitalStage, Instrument, InstrumentId, KeyCheck, Money, Note, NoteLevel, OrderId, Purpose, Px,
+    Qty, Reason, SettingChange, VenueId,
 };
 
 /// How instruments and venues are called in logs and metrics, and their scales once listed.
@@ -113,7 +116,7 @@ pub fn describe(note: &Note, names: &Names) -> Line {
 
 /// The life of orders.
 fn orders(note: &Note, names: &Names) -> Option<Line> {
-    use NoteLevel::{Debug, Warn};
+    use NoteLevel::{Debug, Info, Warn};
     Some(match note {
         Note::OrderSent { id, instrument, side, px, qty, purpose } => {
             let (px, qty) = (names.px(*instrument, *px), names.qty(*instrument, *qty));
@@ -152,7 +155,10 @@ fn orders(note: &Note, names: &Names) -> Option<Line> {
         Note::GateBlocked { instrument, side, reason, purpose } => {
             let label = names.instrument(*instrument);
             let words = format!("{label}: {side} held back: {}", reason.as_str());
-            Line::new(Warn, "gate_blocked", words)
+            // A quote at a limit is that limit at work; a hedge that cannot leave is trouble.
+            let at_work = matches!(reason, Reason::InventoryLimit | Reason::OwnOrderInTheWay);
+            let level = if at_work && *purpose == Purpose::Quote { Info } else { Warn };
+            Line::new(level, "gate_blocked", words)
                 .with("instrument", label)
                 .word("side", side)
                 .with("reason", reason.as_str())
@@ -309,86 +315,6 @@ fn quoted(note: &Note, names: &Names) -> Option<Line> {
         .with("volatility_bps_sqrt_s", *volatility_bps_sqrt_s)
         .with("inventory_base", amount(*inventory_base));
     Some(line)
-}
-
-/// What the market is thought to be worth and to do.
-fn estimates(note: &Note, names: &Names) -> Option<Line> {
-    use NoteLevel::{Debug, Info, Warn};
-    Some(match note {
-        Note::FairSourceChanged { instrument, source, wanted } => {
-            let label = names.instrument(*instrument);
-            let level = if source == wanted { Info } else { Warn };
-            let words = match source {
-                FairSource::Own => "its own book",
-                FairSource::Fused => "the fused price",
-                FairSource::Leader => "the leader",
-            };
-            Line::new(level, "fair_source", format!("{label}: quoted around {words}"))
-                .with("instrument", label)
-                .word("source", source)
-                .word("wanted", wanted)
-                .floods(label)
-        }
-        Note::Measured {
-            instrument,
-            own,
-            fused,
-            basis_bps,
-            weight,
-            lead_ratio,
-            volatility_fast_bps_sqrt_s,
-            volatility_slow_bps_sqrt_s,
-            intensity_a_per_s,
-            intensity_k_per_bps,
-            intensity_r_squared,
-            intensity_trusted,
-        } => {
-            let label = names.instrument(*instrument);
-            Line::new(Debug, "measured", format!("{label}: estimates of the market"))
-                .with("instrument", label)
-                .with("own", *own)
-                .with("fused", *fused)
-                .with("basis_bps", *basis_bps)
-                .with("weight", *weight)
-                .with("lead_ratio", *lead_ratio)
-                .with("volatility_fast_bps_sqrt_s", *volatility_fast_bps_sqrt_s)
-                .with("volatility_slow_bps_sqrt_s", *volatility_slow_bps_sqrt_s)
-                .with("intensity_a_per_s", *intensity_a_per_s)
-                .with("intensity_k_per_bps", *intensity_k_per_bps)
-                .with("intensity_r_squared", *intensity_r_squared)
-                .with("intensity_trusted", *intensity_trusted)
-        }
-        _ => return None,
-    })
-}
-
-fn signals(note: &Note, names: &Names) -> Option<Line> {
-    match note {
-        Note::SideToxic { instrument, side, expected_bps, earns_bps } => {
-            let label = names.instrument(*instrument);
-            let words = format!(
-                "{label}: {side} side pulled: a fill is expected to lose {expected_bps:.2} bps and \
-                 earns {earns_bps:.2}"
-            );
-            let line = Line::new(NoteLevel::Info, "side_toxic", words)
-                .with("instrument", label)
-                .word("side", side)
-                .with("expected_bps", *expected_bps)
-                .with("earns_bps", *earns_bps)
-                .floods(&format!("{label} {side}"));
-            Some(line)
-        }
-        Note::Signals { instrument, readings } => {
-            let label = names.instrument(*instrument);
-            let trusted = readings.iter().filter(|(_, value)| value.is_some()).count();
-            let words = format!("{label}: {trusted} of {} signals are trusted", readings.len());
-            let line = Line::new(NoteLevel::Debug, "signals", words).with("instrument", label);
-            let values: Map<String, Value> =
-                readings.iter().map(|(name, value)| (name.clone(), Value::from(*value))).collect();
-            Some(line.with("readings", Value::Object(values)))
-        }
-        _ => None,
-    }
 }
 
 fn capital(note: &Note) -> Option<Line> {
@@ -587,8 +513,8 @@ fn amount(value: f64) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::domain::{
-        Asset, BookLoss, HaltCause, InstrumentKind, LinkKind, Liquidity, OrderStatus, Purpose,
-        Reason, RejectClass, Side, State,
+        Asset, BookLoss, FairSource, HaltCause, InstrumentKind, LinkKind, Liquidity, OrderStatus,
+        RejectClass, Side, State,
     };
 
     fn measured() -> Note {
@@ -721,7 +647,10 @@ pub(super) mod tests {
                 "gate_blocked",
             ),
             (filled, "filled"),
-            (Note::FairSourceChanged { instrument, source, wanted: source }, "fair_source"),
+            (
+                Note::FairSourceChanged { instrument, source, wanted: source, warming: false },
+                "fair_source",
+            ),
             (measured, "measured"),
             (capital(CapitalStage::Free, CapitalStage::Free), "capital"),
             (capital(CapitalStage::Pressing, CapitalStage::AtLimit), "capital_stage"),

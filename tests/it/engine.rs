@@ -456,7 +456,14 @@ fn describe_note(note: &Note) -> Option<String> {
         Note::Explained { text, .. } => format!("because {}", text.replace("; ", "\n<   ")),
         Note::Halted { text, .. } => format!("halted: {text}"),
         Note::ReconcileDiffers { text, .. } => format!("differs: {text}"),
-        Note::FairSourceChanged { source, .. } => format!("quoted around: {source:?}"),
+        Note::FairSourceChanged { source, wanted, warming, .. } => {
+            let more = match (source == wanted, warming) {
+                (true, _) => "",
+                (false, true) => ", warming up",
+                (false, false) => ", not as wanted",
+            };
+            format!("quoted around: {source:?}{more}")
+        }
         Note::Invariant { text } => format!("invariant: {text}"),
         _ => return None,
     })

@@ -70,7 +70,6 @@ impl Driver {
         metrics.journal_queue.set(i64::try_from(queued).unwrap_or(i64::MAX));
         let open_requests = self.parts.http.open_requests();
         metrics.open_requests.set(i64::try_from(open_requests).unwrap_or(i64::MAX));
-        metrics.show(&self.latency);
         let uptime = at.saturating_duration_since(self.started);
         let us = |quantile| self.latency.value_at_quantile(quantile) as f64 / 1000.0;
         let driver = DriverStatus {

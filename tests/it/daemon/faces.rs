@@ -33,10 +33,10 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
             ][..],
         ),
         ("orders", &["price", "BTCUSDT"][..]),
-        ("positions", &["held", "BTCUSDT"][..]),
+        ("positions", &["off_target", "limit", "BTCUSDT"][..]),
         (
             "ledger",
-            &["fees", "maker_volume_quote", "result", "effective_bps", "bybit", "adverse"][..],
+            &["fees", "volume", "result", "effective_bps", "bybit", "adverse", "hedges"][..],
         ),
     ] {
         // For a moment no quote may stand: both sides are pulled when flow turns against them.

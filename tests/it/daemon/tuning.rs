@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::rig::{Daemon, Home, Venue, edit, evenkeel};
+use super::rig::{Daemon, Home, Venue, ask, edit, evenkeel};
 
 /// Write another configuration in the place of the daemon's.
 fn rewrite(home: &Home, from: &str, to: &str) {
@@ -98,4 +98,73 @@ fn a_wrong_file_or_a_big_raise_changes_nothing() {
     assert!(said.contains("quoting.size_skew 0.5 -> 0.6"), "{said}");
     reloads(&mut daemon, 1);
     assert_eq!(daemon.stop().0, 0);
+}
+
+/// `POST /control/reload` with these headers and this body: code and answer.
+fn post(home: &Home, headers: &str, body: &str) -> (u16, Value) {
+    let address = home.address().unwrap();
+    let length = body.len();
+    let request = format!(
+        "POST /control/reload HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    let (code, text) = ask(address, &request).unwrap();
+    (code, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+#[test]
+fn over_http_each_key_is_answered_for_and_a_file_is_taken_whole_or_not() {
+    let venue = Venue::lively(23);
+    let home = Home::new(&venue, str::to_owned);
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    let bearer = format!("Authorization: Bearer {}\r\n", home.token());
+    let change = |key: &str, before: &str, after: &str| serde_json::json!([{ "key": key, "before": before, "after": after }]);
+    rewrite(&home, "size_skew = 0.5", "size_skew = 0.6");
+    assert_eq!(post(&home, "", "").0, 401, "nobody");
+    assert_eq!(post(&home, "Authorization: Bearer wrong\r\n", "").0, 401, "somebody else");
+    assert_eq!(post(&home, &format!("{bearer}Origin: http://evil.example\r\n"), "").0, 403);
+    assert_eq!(post(&home, &bearer, r#"{"confirmed":true}"#).0, 400, "a body that says nothing");
+    assert_eq!(daemon.status().unwrap()["reloads"], 0);
+
+    // What applies and what waits, each with what it was and is.
+    rewrite(&home, "order_id_prefix = \"ek\"", "order_id_prefix = \"ok\"");
+    let (code, answer) = post(&home, &bearer, "");
+    assert_eq!(code, 200, "{answer}");
+    assert_eq!(answer["applied"], change("quoting.size_skew", "0.5", "0.6"));
+    assert_eq!(answer["needs_restart"], change("environment.order_id_prefix", "ek", "ok"));
+    reloads(&mut daemon, 1);
+
+    // One mistake: nothing of the file, and where and what it is.
+    rewrite(&home, "size_skew = 0.6", "size_skew = 0.7\nsize_skw = 1");
+    let (code, answer) = post(&home, &bearer, "");
+    assert_eq!(code, 422);
+    let why = answer["error"].as_str().unwrap();
+    assert!(why.contains("nothing was changed") && why.contains("`size_skew`"), "{why}");
+
+    // A limit that grows too much: nothing of the file, until it is said to be meant.
+    rewrite(&home, "\nsize_skw = 1", "");
+    rewrite(&home, "max_open_orders = 10", "max_open_orders = 40");
+    let (code, answer) = post(&home, &bearer, r#"{"confirm":false}"#);
+    assert_eq!(code, 422);
+    let why = answer["error"].as_str().unwrap();
+    assert!(why.contains("instruments[0].max_open_orders 10 -> 40"), "{why}");
+    assert_eq!(daemon.status().unwrap()["reloads"], 1, "not even the key beside it");
+    let (code, answer) = post(&home, &bearer, r#"{"confirm":true}"#);
+    assert_eq!(code, 200, "{answer}");
+    let raised = change("instruments[0].max_open_orders", "10", "40");
+    assert_eq!(answer["needs_confirm"], raised);
+    assert_eq!(answer["applied"].as_array().unwrap().len(), 2, "{answer}");
+    reloads(&mut daemon, 2);
+    assert_eq!(daemon.stop().0, 0);
+
+    // Both changes are in the journal, with before and after.
+    let journal = home.state().join("journal");
+    let (_, dumped, _) = evenkeel(&["journal", "dump", "--json", journal.to_str().unwrap()]);
+    let kept: Vec<&str> = dumped.lines().filter(|line| line.contains("\"reload\"")).collect();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    for (line, wanted) in kept.iter().zip([("0.5", "0.6"), ("10", "40")]) {
+        let (before, after) = (format!("\"before\":\"{}\"", wanted.0), format!("\"{}\"", wanted.1));
+        assert!(line.contains(&before) && line.contains(&after), "{line}");
+    }
 }

@@ -120,9 +120,13 @@ fn health_readiness_status_and_metrics_answer() {
     assert_eq!(code, 200);
     for name in [
         "evenkeel_steps_total",
-        "evenkeel_tick_to_wire_seconds{quantile=\"0.99\"}",
-        "evenkeel_fill_to_requote_seconds_count",
-        "evenkeel_edge_to_hedge_seconds_count",
+        "# TYPE evenkeel_tick_to_wire_seconds histogram",
+        "evenkeel_tick_to_wire_seconds_bucket{le=\"+Inf\"}",
+        "# UNIT evenkeel_order_round_trip_seconds seconds",
+        "evenkeel_order_round_trip_seconds_bucket{le=\"+Inf\",request=\"order\"}",
+        "evenkeel_order_round_trip_seconds_count{request=\"cancel\"}",
+        "evenkeel_fill_to_requote_seconds_bucket{le=\"+Inf\"}",
+        "evenkeel_edge_to_hedge_seconds_bucket{le=\"+Inf\"}",
     ] {
         assert!(text.contains(name), "{name} in {text}");
     }
