@@ -63,7 +63,7 @@ impl Session {
                         self.protocol.on_reply(request.tag, self.now, reply, out);
                     }
                     Frame::Connect { link, .. } => self.protocol.on_open(link, self.now, out),
-                    Frame::Close { .. } | Frame::Text { .. } => {}
+                    Frame::Close { .. } | Frame::Text { .. } | Frame::Greeting { .. } => {}
                 }
             }
         }
