@@ -262,3 +262,46 @@ fn an_announced_restart_costs_no_quote_and_no_book() {
     assert_eq!(code, 0, "{said}");
     assert!(!said.contains("book_lost") && !said.contains("link_down"), "{said}");
 }
+
+/// Each venue announces its end on the user stream, once, when a few orders have been told.
+fn announce_to_users(text: String) -> Vec<String> {
+    static SPOT: AtomicU64 = AtomicU64::new(0);
+    static USDM: AtomicU64 = AtomicU64::new(0);
+    if text.contains("executionReport") && SPOT.fetch_add(1, Ordering::Relaxed) == 12 {
+        let shutdown = r#"{"subscriptionId":0,"event":{"e":"serverShutdown","E":1}}"#;
+        return vec![text, shutdown.to_owned()];
+    }
+    if text.contains("ORDER_TRADE_UPDATE") && USDM.fetch_add(1, Ordering::Relaxed) == 1 {
+        return vec![text, r#"{"e":"serverShutdown","E":1}"#.to_owned()];
+    }
+    vec![text]
+}
+
+#[test]
+fn a_user_stream_is_renewed_without_a_gap_and_no_fill_counts_twice() {
+    use super::middleman::{Hooks, before};
+    let venue = Venue::lively(33);
+    let between =
+        |address: &String| before(address, Hooks { frame: announce_to_users, ..Hooks::default() });
+    let addresses = venue.addresses();
+    let home = Home::at(&[between(&addresses[0]), between(&addresses[1])], |text| {
+        // A hedge soon, so that the USD-M stream has something to tell.
+        edit(text, "trigger_base = 0.005", "trigger_base = 0.003")
+    });
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    super::rig::until("both user streams renewed", super::rig::PATIENCE, || {
+        (daemon.said().matches("link_up renewed").count() >= 2).then_some(())
+    });
+    let trades = venue.truth().trades();
+    venue.until("trades after it", |truth| truth.trades() >= trades + 5);
+    agree(&daemon, &venue);
+    let status = daemon.until_two_sided();
+    for link in status["driver"]["links"].as_array().unwrap() {
+        assert_eq!(link["closes"], 0, "{link:#}");
+    }
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("link_down") && !said.contains("holding_moved"), "{said}");
+    assert!(!said.contains("reconcile_differs"), "{said}");
+}
