@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use evenkeel::domain::Money;
+use evenkeel::live::clock;
 use serde_json::Value;
 
 use super::rig::{Daemon, Home, Venue, agree, edit, money};
@@ -32,12 +33,18 @@ fn through(seed: u64, story: impl FnOnce(&mut Daemon, &Venue)) -> String {
             daemon.until_two_sided();
             story(&mut daemon, &venue);
             venue.until("the fault to be over", |truth| truth.0["faults"] == serde_json::json!([]));
+            let healed = clock::instant();
+            agree(&daemon, &venue);
+            let reconciled = healed.elapsed().as_millis();
             daemon.until("quoting again", |status| {
                 let own = &status["instruments"][0];
                 status["state"] == "QUOTING"
                     && (own["bid"]["reason"] == "quoting" || own["ask"]["reason"] == "quoting")
             });
-            agree(&daemon, &venue);
+            daemon.until_two_sided();
+            let quoting = healed.elapsed().as_millis();
+            // Shown by --nocapture, for the figures.
+            println!("seed {seed}: after heal reconciled {reconciled} ms, both sides {quoting} ms");
             let (code, said) = daemon.stop();
             assert_eq!(code, 0, "{:#}\n{said}", venue.truth().0);
             assert!(venue.truth().is_flat(), "{:#}\n{said}", venue.truth().0);
