@@ -192,7 +192,7 @@ fn quotes_on_a_mute_book_are_cancelled_as_soon_as_they_may_be() {
     // News every 50 ms, so that a silence of 1.5 s is no quiet market's.
     let last_ms = 3100;
     for ms in (50..=last_ms).step_by(50) {
-        story.play(&format!("{ms}ms book spot 60000.00x1 60000.01x1"));
+        story.play(&format!("{ms}ms alive; book spot 60000.00x1 60000.01x1"));
     }
     // Pings are answered all the time.
     let cancelled_ms = (last_ms + 10..last_ms + 4000).step_by(10).find(|ms| {
