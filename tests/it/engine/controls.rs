@@ -229,9 +229,11 @@ fn a_confirmed_order_is_missed_only_since_it_was_not_found() {
 
 #[test]
 fn a_halt_sends_cancels_and_nothing_that_trades() {
-    let mut story = quoting(params());
-    // Five thousandths to hedge, and the operator kills before the hedge has left.
-    let said = story.play("100ms kill; fill #1 0.00200; fill #2 0.00100");
+    let mut params = params();
+    params.hedge = Some(HedgeParams { trigger_base: dec("0.0015"), ..hedge_params() });
+    let mut story = quoting(params);
+    // Two thousandths to hedge, and the operator kills before the hedge has left.
+    let said = story.play("100ms kill; fill #1 0.00200");
     assert!(says(&said, "cancel #2") && !says(&said, "place"), "{said:?}");
     let mut said = story.play("110ms canceled #2");
     for s in 1..20 {
