@@ -16,7 +16,9 @@ mod local;
 mod rig;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::Instant;
 
 use evenkeel::domain::{
     Action, BookUpdate, Event, InstrumentId, Level, LinkKind, Px, Qty, Span, State, Ts,
@@ -82,12 +84,13 @@ impl Desk {
         self.place = 0;
     }
 
+    fn rewind(&mut self) {
+        let (session, told) = Session::open_on(frames::far_snapshot());
+        self.session = session;
+        self.begin_round(told);
+    }
+
     fn decode_next(&mut self) {
-        if self.place == self.messages.len() {
-            let (session, told) = Session::open_on(frames::far_snapshot());
-            self.session = session;
-            self.begin_round(told);
-        }
         let (message, now) = (&self.messages[self.place], self.session.now);
         self.session.protocol.on_text(LinkKind::Market, now, message, &mut self.out);
         self.place += 1;
@@ -114,9 +117,42 @@ impl Desk {
     }
 }
 
+/// Time that this thread has spent on work, a processor taken away by others left out: what the
+/// kernel counts as waiting for one is subtracted (`/proc/thread-self/schedstat`).
+struct Watch {
+    waited: Option<File>,
+    started: Instant,
+    waited_ns: u64,
+}
+
+impl Watch {
+    fn new() -> Watch {
+        let waited = File::open("/proc/thread-self/schedstat").ok();
+        Watch { waited, started: Instant::now(), waited_ns: 0 }
+    }
+
+    fn waited_ns(&self) -> u64 {
+        let mut bytes = [0; 128];
+        let length = self.waited.as_ref().and_then(|file| file.read_at(&mut bytes, 0).ok());
+        let text = std::str::from_utf8(&bytes[..length.unwrap_or(0)]).unwrap();
+        text.split_whitespace().nth(1).map_or(0, |ns| ns.parse().unwrap())
+    }
+
+    fn start(&mut self) {
+        self.waited_ns = self.waited_ns();
+        self.started = Instant::now();
+    }
+
+    fn work_ns(&self) -> u64 {
+        let wall = u64::try_from(self.started.elapsed().as_nanos()).unwrap();
+        wall.saturating_sub(self.waited_ns() - self.waited_ns)
+    }
+}
+
 /// Messages by their arrival and what they waited: time passes only by work and by waiting.
 struct Line {
     desk: Desk,
+    watch: Watch,
     now_ns: u64,
     busy_ns: u64,
     waits_ns: Vec<u64>,
@@ -124,7 +160,13 @@ struct Line {
 
 impl Line {
     fn open() -> Line {
-        Line { desk: Desk::open(), now_ns: 0, busy_ns: 0, waits_ns: Vec::new() }
+        Line {
+            desk: Desk::open(),
+            watch: Watch::new(),
+            now_ns: 0,
+            busy_ns: 0,
+            waits_ns: Vec::new(),
+        }
     }
 
     /// Takes what has arrived of these, at most a batch, and decides.
@@ -132,18 +174,19 @@ impl Line {
         let first = *arrivals.front().unwrap();
         self.now_ns = self.now_ns.max(first);
         let ready = arrivals.iter().take(BATCH).take_while(|at| **at <= self.now_ns).count();
-        let mut took = Duration::ZERO;
+        let mut took = 0;
+        self.watch.start();
         for _ in 0..ready {
-            let rewound = self.desk.place == self.desk.messages.len();
-            let started = Instant::now();
+            if self.desk.place == self.desk.messages.len() {
+                // The session that begins a round anew is none of the work.
+                took += self.watch.work_ns();
+                self.desk.rewind();
+                self.watch.start();
+            }
             self.desk.decode_next();
-            // The session that begins a round anew is none of the work.
-            took += if rewound { Duration::ZERO } else { started.elapsed() };
         }
-        let started = Instant::now();
         self.desk.decide(self.now_ns);
-        took += started.elapsed();
-        let took = u64::try_from(took.as_nanos()).unwrap();
+        took += self.watch.work_ns();
         self.now_ns += took;
         self.busy_ns += took;
         self.waits_ns.extend(arrivals.drain(..ready).map(|at| self.now_ns - at));
@@ -187,10 +230,12 @@ fn burst() {
         while next <= line.now_ns + 1_000_000_000 {
             if next <= at && at < next + gap {
                 arrivals.extend((0..BURST).map(|_| at));
-                before = line.desk.decisions;
             }
             arrivals.push_back(next);
             next += gap;
+        }
+        if line.now_ns < at {
+            before = line.desk.decisions;
         }
         line.turn(&mut arrivals);
         let waited = line.now_ns - at.min(line.now_ns);
