@@ -312,3 +312,43 @@ fn a_user_stream_is_renewed_without_a_gap_and_no_fill_counts_twice() {
     assert!(!said.contains("link_down") && !said.contains("holding_moved"), "{said}");
     assert!(!said.contains("reconcile_differs"), "{said}");
 }
+
+/// Best prices before the flood and after it.
+static FLOODED: AtomicU64 = AtomicU64::new(0);
+
+/// One best price comes 20,000 times at once, when the daemon has quoted for a while.
+fn flood(text: String) -> Vec<String> {
+    if text.contains("@bookTicker") && FLOODED.fetch_add(1, Ordering::Relaxed) == 200 {
+        return vec![text; 20_000];
+    }
+    vec![text]
+}
+
+#[test]
+fn a_flood_of_frames_is_read_together_and_halts_nothing() {
+    use super::middleman::{Hooks, before};
+    let venue = Venue::lively(34);
+    let [spot, usdm] = venue.addresses();
+    let spot = before(&spot, Hooks { frame: flood, ..Hooks::default() });
+    let home = Home::at(&[spot, usdm], |text| text.to_owned());
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    super::rig::until("the flood", super::rig::PATIENCE, || {
+        (FLOODED.load(Ordering::Relaxed) > 200).then_some(())
+    });
+    let status = daemon.until_two_sided();
+    assert_eq!(status["state"], "QUOTING", "{status:#}");
+    let fills = status["session"]["maker_fills"].as_u64();
+    daemon.until("fills after it", |status| status["session"]["maker_fills"].as_u64() > fills);
+    agree(&daemon, &venue);
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("\"fault\"") && !said.contains("book_lost"), "{said}");
+    // The journal has every frame, and tells which were decided on together.
+    let dir = home.state().join("journal").display().to_string();
+    let (code, out, err) = super::rig::evenkeel(&["journal", "dump", "--json", &dir]);
+    assert_eq!(code, 0, "{err}");
+    let tickers: Vec<usize> = out.lines().map(|line| line.matches("\"ticker\":").count()).collect();
+    assert!(tickers.iter().sum::<usize>() > 20_000, "frames are lost");
+    assert!(tickers.iter().any(|count| *count > 20), "decided on frame by frame");
+}
