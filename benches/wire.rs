@@ -15,7 +15,8 @@
 //! two measured frames both clients get the same synthetic bookTickers at the standing prices, one
 //! every [`PAUSE`], which cause no order of either.
 //!
-//! Last, a kill with a hundred orders open: from the command to the last cancel arriving.
+//! Last, a kill with a hundred orders open: from the command to the last cancel arriving, of a daemon
+//! with nothing else to do and of one with a backlog of frames.
 //!
 //! `cargo bench --bench wire [-- --quick]`
 
@@ -54,6 +55,8 @@ const MEASURED: &str = r#""B":"3.12100000""#;
 const BACKGROUND: &str = r#""B":"3.12200000""#;
 /// Orders of a side that a kill finds.
 const LADDER: usize = 50;
+/// Frames that wait when a loaded daemon is killed: what 20,000 a second bring in 20 ms.
+const BACKLOG: usize = 400;
 /// Frames before the first that counts.
 const WARM_UP: usize = 100;
 
@@ -294,9 +297,9 @@ fn hundred_orders(params: &mut engine::Params) {
 }
 
 /// Kills and resumes: milliseconds from the command to the last of a hundred cancels.
-fn kill(dir: &std::path::Path, samples: usize) {
+fn kill(dir: &std::path::Path, samples: usize, backlog: usize) {
     let (venue, arrivals, sockets) = Venue::open();
-    let handle = evenkeel_client(&dir.join("kill"), &venue, hundred_orders);
+    let handle = evenkeel_client(&dir.join(format!("kill-{backlog}")), &venue, hundred_orders);
     let mut socket = sockets.recv_timeout(PATIENCE).unwrap();
     let mut update = 0;
     let mut taken = Vec::new();
@@ -312,6 +315,10 @@ fn kill(dir: &std::path::Path, samples: usize) {
                 open += usize::from(arrival.method == "POST");
             }
         }
+        for _ in 0..backlog {
+            update += 1;
+            socket.send(Message::text(Kind::Show.frame(update, venue.mid))).unwrap();
+        }
         let sent = Instant::now();
         handle.send(Control::Kill { flatten: false }).unwrap();
         let mut last = sent;
@@ -325,7 +332,7 @@ fn kill(dir: &std::path::Path, samples: usize) {
     }
     handle.send(Control::Stop).unwrap();
     let Quantiles { p50, p99 } = quantiles(taken);
-    println!("kill with 100 orders, {samples} times, milliseconds");
+    println!("kill with 100 orders, {backlog} frames waiting, {samples} times, milliseconds");
     println!("{:<28} {:>9.2} {:>9.2}", "command to last cancel", p50 / 1e3, p99 / 1e3);
 }
 
@@ -357,7 +364,9 @@ fn main() {
         let (p50, p99) = (inside.tick_to_wire_p50_us, inside.tick_to_wire_p99_us);
         println!("{:<28} {p50:>9.1} {p99:>9.1}", "inside: seen to all written");
     }
-    kill(&dir, if quick { 20 } else { 100 });
+    let kills = if quick { 20 } else { 100 };
+    kill(&dir, kills, 0);
+    kill(&dir, kills, BACKLOG);
     // The journal may still be finishing; a left-over directory in the temporary folder is harmless.
     drop(std::fs::remove_dir_all(&dir).err());
 }

@@ -211,6 +211,7 @@ fn inputs<'a>(
         inventory_limit_base: own.inventory_limit_base.to_f64().unwrap_or(f64::NAN),
         maker_fee_bps: 0.0,
         risk_pressure: 0.0,
+        size_share: 1.0,
         adverse_move_bps: settings.quoting.adverse_move.0,
         widening: 1.0,
         trade_imbalance: 0.0,

@@ -204,6 +204,9 @@ fn headline(all: &Value) -> String {
     if all["paused"] == true {
         line.push_str(", paused by the operator");
     }
+    if let Some(share) = all["size_share"].as_f64().filter(|share| *share < 1.0) {
+        line.push_str(&format!(", ramping up: {:.0} % of the sizes", share * 100.0));
+    }
     let up = duration(&all["driver"]["uptime_ms"]);
     let clean: String = line.chars().filter(|c| !c.is_control()).collect();
     format!(

@@ -355,6 +355,8 @@ fn risk(table: Table<'_>) -> Risk {
         max_clock_offset: table.millis("max_clock_offset_ms", 1..60_000, 1_000),
         reconcile_interval: table.millis("reconcile_interval_ms", 1_000..HOUR_MS, 30_000),
         order_unknown_bound: table.millis("order_unknown_bound_ms", 1_000..600_000, 30_000),
+        ramp_up: Span::from_s(table.whole("ramp_up_s", 0..86_400, 60)),
+        ramp_up_from_pct: table.number("ramp_up_from_pct", 1.0..100.0, 25.0),
     };
     table.finish();
     risk

@@ -371,6 +371,8 @@ pub(super) const DAEMON: &[Doc] = &[
         Applies,
         "No request is carried out later than this: an order that the venue has not found by then is cancelled by id and given up.",
     ),
+    ("risk.ramp_up_s", Applies, "Sizes grow this long once quoting has begun; 0: full at once."),
+    ("risk.ramp_up_from_pct", Applies, "The share of the configured sizes with which they begin."),
     (
         "presence",
         Applies,

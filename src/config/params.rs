@@ -67,6 +67,8 @@ impl Settings {
                 max_clock_offset: risk.max_clock_offset,
                 reconcile_interval: risk.reconcile_interval,
                 order_unknown_bound: risk.order_unknown_bound,
+                ramp_up: risk.ramp_up,
+                ramp_up_from: risk.ramp_up_from_pct / 100.0,
             },
             presence: self.presence,
             capital: self.capital.params(),

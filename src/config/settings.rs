@@ -337,6 +337,10 @@ pub struct Risk {
     pub reconcile_interval: Span,
     /// An order whose fate is unknown for longer is a reconciliation break.
     pub order_unknown_bound: Span,
+    /// How long sizes grow once quoting has begun; zero: they are full at once.
+    pub ramp_up: Span,
+    /// The share of the configured sizes with which it begins, per cent.
+    pub ramp_up_from_pct: f64,
 }
 
 /// `[shutdown]`: how a run ends.

@@ -66,6 +66,7 @@ impl Engine {
             }
             Event::Clock { venue, offset, .. } => {
                 self.venues[venue.index()].clock_offset = Some(*offset);
+                self.touch_venue(*venue);
             }
             Event::KeyChecked { venue, check, text } => {
                 self.venues[venue.index()].key_check = Some(*check);

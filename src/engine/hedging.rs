@@ -67,6 +67,8 @@ const BAND_AGAIN: Span = Span::from_s(1);
 impl Engine {
     /// Plans and places hedges where exposure has passed its edge.
     pub(super) fn hedge(&mut self, out: &mut Vec<Action>) {
+        // A halt cancels and leaves positions to the operator (`kill --flatten`, `resume`): what it
+        // answers to may be wrong numbers of ours, and a hedge made on them would add risk.
         if !matches!(self.state, State::Quoting | State::Reducing) {
             for index in 0..self.groups.len() {
                 self.settle_excursion(index, out);

@@ -11,8 +11,11 @@
 use super::params::Mission;
 use super::{Ending, Engine, Stopping};
 use crate::domain::{
-    Action, Control, HaltCause, Money, Note, RejectClass, State, VenueId, planted,
+    Action, Control, HaltCause, Money, Note, RejectClass, Span, State, VenueId, planted,
 };
+
+/// Steps in which sizes grow after a start.
+const RAMP_STEPS: i64 = 10;
 
 /// A halt, and how far its clean-up has come.
 #[derive(Clone, Debug)]
@@ -97,8 +100,21 @@ impl Engine {
         let proven = self.desks.iter().all(|desk| desk.book.is_synced());
         let measured = self.quoting_desks().all(|desk| self.volatility_of(desk).is_some());
         if proven && measured {
+            self.ramp_from = Some(self.now);
             self.enter(State::Quoting, "books proven, estimators warm", out);
         }
+    }
+
+    /// The share of the configured sizes that is quoted. It grows in [`RAMP_STEPS`] steps, so that
+    /// resting quotes are not replaced all the time.
+    pub(super) fn size_share(&self) -> f64 {
+        let (ramp, from) = (self.params.risk.ramp_up, self.params.risk.ramp_up_from);
+        let since = self.ramp_from.map_or(Span::ZERO, |began| self.now.since(began));
+        if since >= ramp {
+            return 1.0;
+        }
+        let step = since.0 * RAMP_STEPS / ramp.0;
+        from + (1.0 - from) * step as f64 / RAMP_STEPS as f64
     }
 
     fn live_quoting(&mut self, out: &mut Vec<Action>) {

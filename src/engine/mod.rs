@@ -134,6 +134,8 @@ pub struct Engine {
     entered_at: Ts,
     /// When the venues were first connected; the session's beginning.
     began_at: Ts,
+    /// When quoting began, after the start or the last resume.
+    ramp_from: Option<Ts>,
     paused: bool,
     /// Times that settings were changed.
     reloads: u64,
@@ -205,6 +207,7 @@ impl Engine {
             state: State::Starting,
             entered_at: Ts(0),
             began_at: Ts(0),
+            ramp_from: None,
             paused: false,
             reloads: 0,
             halt: None,

@@ -93,6 +93,10 @@ impl Engine {
         let now = self.now;
         // However quiet it is, ages and pauses are looked at this often.
         self.agenda.quote_at(id, now + Span::from_ms(1000));
+        let stale_at = self.stale_at(&self.desks[id.index()]);
+        if stale_at > now {
+            self.agenda.quote_by(id, stale_at);
+        }
         if !matches!(self.state, State::Quoting | State::Reducing) {
             if matches!(self.state, State::Starting | State::Reconciling | State::Warming) {
                 let why =
@@ -183,6 +187,16 @@ impl Engine {
         desk.pace.silence(self.now) > self.params.market.max_book_age && desk.pace.is_mute(self.now)
     }
 
+    /// When a book will be too old to quote on, if nothing is heard meanwhile.
+    fn stale_at(&self, desk: &super::desk::Desk) -> Ts {
+        let age = self.params.market.max_book_age;
+        let dead_at = self.venues[desk.venue.index()].market.alive_at + age;
+        let mute_at =
+            desk.pace.mute_at().map(|at| at.max(self.now + age - desk.pace.silence(self.now)));
+        // Both last until their end, inclusive, and one is a rounded number.
+        mute_at.map_or(dead_at, |at| at.min(dead_at)) + Span::from_ms(1)
+    }
+
     /// Whether a book is mute behind a connection that answers pings.
     pub(super) fn is_mute_and_alive(&self, desk: &super::desk::Desk) -> bool {
         self.is_alive(desk) && self.is_mute(desk)
@@ -219,6 +233,7 @@ impl Engine {
             intensity_k_per_bps: intensity.k_per_bps,
             drift_bps_per_s: self.carry_bps_per_s(desk),
             risk_pressure: self.capital.lean(id),
+            size_share: self.size_share(),
             inventory_base: as_f64(exposure),
             inventory_limit_base: as_f64(desk.params.limits.inventory_limit_base),
             maker_fee_bps: as_f64(maker_fee) * 1e4,

@@ -69,6 +69,8 @@ fn params() -> Params {
             max_clock_offset: Span::from_s(1),
             reconcile_interval: Span::from_s(3600),
             order_unknown_bound: Span::from_s(3),
+            ramp_up: Span::ZERO,
+            ramp_up_from: 1.0,
         },
         presence: PresenceParams::default(),
         shutdown: ShutdownParams { flatten: true, deadline: Span::from_s(10) },

@@ -29,6 +29,8 @@ pub struct Status {
     pub halt_cause: Option<HaltCause>,
     /// The same in words.
     pub halt_reason: Option<String>,
+    /// The share of the configured sizes that is quoted: below 1 while they ramp up after a start.
+    pub size_share: f64,
     /// Paused by the operator.
     pub paused: bool,
     /// Times that settings were changed while running.
@@ -312,6 +314,7 @@ impl Engine {
             state: self.state,
             halt_cause: self.halt.as_ref().map(|halt| halt.cause),
             halt_reason: self.halt.as_ref().map(|halt| halt.text.clone()),
+            size_share: self.size_share(),
             paused: self.paused,
             reloads: self.reloads,
             ending: self.ending.clone(),

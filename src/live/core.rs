@@ -256,7 +256,11 @@ impl Driver {
             match &heard {
                 Heard::Open => metrics.opened(),
                 Heard::Closed(_) => metrics.closed(),
-                Heard::Text(_) | Heard::Alive | Heard::Renewed | Heard::NotRenewed(_) => {}
+                Heard::Text(_)
+                | Heard::Alive
+                | Heard::Successor
+                | Heard::Renewed
+                | Heard::NotRenewed(_) => {}
             }
             let now = batch.now;
             batch.heard = true;
@@ -265,6 +269,7 @@ impl Driver {
                 Heard::Open => protocol.on_open(kind, now, out),
                 Heard::Text(text) => protocol.on_text(kind, now, text.as_str(), out),
                 Heard::Alive => protocol.on_alive(kind, now, out),
+                Heard::Successor => protocol.on_successor(kind, now, out),
                 Heard::Renewed => protocol.on_renewed(kind, now, out),
                 Heard::NotRenewed(why) => protocol.on_not_renewed(kind, now, &why, out),
                 Heard::Closed(why) => protocol.on_closed(kind, now, &why, out),
@@ -473,7 +478,10 @@ impl Driver {
         let mut frames = mem::take(&mut self.frames);
         frames.sort_by_key(|(_, frame)| match frame {
             Frame::Http(request) => request.urgency,
-            Frame::Connect { .. } | Frame::Close { .. } | Frame::Text { .. } => Urgency::Order,
+            Frame::Connect { .. }
+            | Frame::Close { .. }
+            | Frame::Text { .. }
+            | Frame::Greeting { .. } => Urgency::Order,
         });
         for (venue, frame) in frames.drain(..) {
             match frame {
@@ -500,6 +508,11 @@ impl Driver {
                     let (_, socket, metrics) = self.link(venue, link);
                     socket.close();
                     metrics.left();
+                }
+                Frame::Greeting { link, text } => {
+                    if !self.link(venue, link).1.greet(text) {
+                        self.parts.metrics.unsent_frames.inc();
+                    }
                 }
                 Frame::Text { link, text } => {
                     if !self.link(venue, link).1.send(text) {

@@ -7,7 +7,7 @@
 //! (USD-M).
 //!
 //! A link that is told to connect while it is open makes before it breaks: the old connection
-//! serves until the new one has been open for [`OVERLAP`]. What the new one brought meanwhile waits
+//! serves until the new one has been open for [`OVERLAP`], and may be greeted. What it brought meanwhile waits
 //! unread and overlaps what the old one told, so that nothing is missed in between; the protocol
 //! tells repeats by their sequence. A successor that cannot be opened leaves the old one alone.
 
@@ -27,6 +27,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use super::{clock, reach};
+use crate::venues::excerpt::excerpt;
 
 /// What one read of a websocket asks for. tungstenite clears as much before every attempt, ready or
 /// not, and its own 128 KiB for each link at every turn would cost more than the decision; a longer
@@ -75,6 +76,8 @@ pub(super) enum Heard {
     Text(Utf8Bytes),
     /// A ping or pong.
     Alive,
+    /// A new connection stands beside the old one, and may be greeted.
+    Successor,
     /// A new connection has taken the place of the old one, without a gap.
     Renewed,
     /// The old connection serves on: no new one could be opened.
@@ -177,18 +180,21 @@ impl Link {
         self.write(Message::Text(text.into()))
     }
 
+    /// Write a text frame on the connection that is to take over; `false` when there is none. What
+    /// its socket does not take at once is written when it does take over.
+    pub(super) fn greet(&mut self, text: String) -> bool {
+        let Some(Successor::Ready(socket, _)) = &mut self.successor else { return false };
+        if let Err(error) = start_write(socket, Message::Text(text.into())) {
+            let why = words(&error);
+            let failed = Box::pin(std::future::ready(Err(why)));
+            self.successor = Some(Successor::Opening(failed));
+        }
+        true
+    }
+
     fn write(&mut self, message: Message) -> bool {
         let State::Open(socket) = &mut self.state else { return false };
-        let mut socket = Pin::new(&mut **socket);
-        let mut cx = Context::from_waker(Waker::noop());
-        let outcome = socket.as_mut().start_send(message).and_then(|()| {
-            // Pending is finished by the next poll, which has a real waker.
-            match socket.poll_flush(&mut cx) {
-                Poll::Ready(flushed) => flushed.map(|()| false),
-                Poll::Pending => Ok(true),
-            }
-        });
-        match outcome {
+        match start_write(socket, message) {
             Ok(unflushed) => self.unflushed = unflushed,
             Err(error) => self.fail(&error),
         }
@@ -250,6 +256,7 @@ impl Link {
                 Poll::Pending => self.successor = Some(Successor::Opening(opening)),
                 Poll::Ready(Ok(socket)) => {
                     self.successor = Some(Successor::Ready(Box::new(socket), now));
+                    return Some(Heard::Successor);
                 }
                 Poll::Ready(Err(why)) => return Some(Heard::NotRenewed(why)),
             },
@@ -302,7 +309,13 @@ impl Link {
             Message::Close(frame) => {
                 let why = frame.map_or_else(
                     || "closed by the venue".to_owned(),
-                    |f| format!("closed by the venue: {} {}", f.code, excerpt(&f.reason)),
+                    |f| {
+                        format!(
+                            "closed by the venue: {} {}",
+                            f.code,
+                            excerpt(&f.reason).replace(char::is_control, " ")
+                        )
+                    },
                 );
                 self.gone(why, now)
             }
@@ -335,6 +348,18 @@ impl Link {
     fn ping(&mut self, now: Instant) {
         self.last_ping = now;
         self.write(Message::Ping(Bytes::new()));
+    }
+}
+
+/// Whether something of it, or from before it, is still unwritten.
+fn start_write(socket: &mut Socket, message: Message) -> Result<bool, Error> {
+    let mut socket = Pin::new(socket);
+    let mut cx = Context::from_waker(Waker::noop());
+    socket.as_mut().start_send(message)?;
+    // Pending is finished by the next poll, which has a real waker.
+    match socket.poll_flush(&mut cx) {
+        Poll::Ready(flushed) => flushed.map(|()| false),
+        Poll::Pending => Ok(true),
     }
 }
 
@@ -394,10 +419,6 @@ fn words(error: &Error) -> String {
             "the handshake could not be made".to_owned()
         }
     }
-}
-
-fn excerpt(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
 /// Between half and one and a half times `wait`, so that many links do not return as one.

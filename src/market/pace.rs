@@ -43,6 +43,14 @@ impl Pace {
             && now.since(self.told_at).seconds() > Self::FACTOR * self.longest_s
     }
 
+    /// When the silence that has begun is too long, if nothing comes; `None` while too little is
+    /// known of the market.
+    #[must_use]
+    pub fn mute_at(&self) -> Option<Ts> {
+        let patience = Span((Self::FACTOR * self.longest_s * 1e9) as i64);
+        (self.count >= Self::NEEDED).then(|| self.told_at + patience)
+    }
+
     /// How long nothing has come.
     #[must_use]
     pub fn silence(&self, now: Ts) -> Span {

@@ -119,9 +119,12 @@ fn level_qty(
     let wanted = trail.size(rung, "configured size in whole lots", lot, [0, lots(configured)]);
     let full = wanted.min(instrument.max_qty.0);
     let full = trail.size(rung, "venue's largest order", lot, [wanted, full]);
-    let lean = 1.0 - params.size_skew * adding;
+    let share = inputs.size_share;
+    let ramped = lots(configured * share).min(full);
+    let ramped = trail.size(rung, "ramp-up after the start", lot, [full, ramped]);
+    let lean = share * (1.0 - params.size_skew * adding);
     let leant = lots(configured * lean).min(full);
-    let leant = trail.size(rung, "size_skew: less where it adds inventory", lot, [full, leant]);
+    let leant = trail.size(rung, "size_skew: less where it adds inventory", lot, [ramped, leant]);
     let pressed = (numbers.risk_pressure * rung.side.sign() as f64).clamp(0.0, 1.0);
     let shrunk = lots(configured * lean * (1.0 - pressed)).min(full);
     let shrunk = trail.size(rung, "capital at risk: less where it adds", lot, [leant, shrunk]);

@@ -57,6 +57,8 @@ pub struct Inputs<'a> {
     /// How hard the limit on capital at risk presses here, −1 to 1: above zero, buying adds risk.
     /// The side that adds shrinks by it, and the skew of what adds grows by it. Zero: not at all.
     pub risk_pressure: f64,
+    /// All sizes are multiplied by this, above 0 to 1 (the ramp-up after a start).
+    pub size_share: f64,
     /// Exposure that the skew answers to: base units from target, above zero is long.
     pub inventory_base: f64,
     /// The most that `inventory_base` may become on either side, above zero.
@@ -331,6 +333,7 @@ fn usable(inputs: &Inputs<'_>) -> Result<(), Reason> {
         inputs.inventory_base,
         inputs.maker_fee_bps,
         inputs.risk_pressure,
+        inputs.size_share,
         inputs.drift_bps_per_s,
         inputs.trade_imbalance,
         inputs.cross_asset_skew_bps,

@@ -42,6 +42,7 @@ fn inputs(instrument: &Instrument) -> Inputs<'_> {
         intensity_k_per_bps: 0.6,
         drift_bps_per_s: 0.0,
         risk_pressure: 0.0,
+        size_share: 1.0,
         inventory_base: 0.0,
         inventory_limit_base: 0.1,
         maker_fee_bps: 2.0,

@@ -131,7 +131,10 @@ impl Process {
         let mut frames = mem::take(&mut self.frames);
         frames.sort_by_key(|(_, frame)| match frame {
             Frame::Http(request) => request.urgency,
-            Frame::Connect { .. } | Frame::Close { .. } | Frame::Text { .. } => Urgency::Order,
+            Frame::Connect { .. }
+            | Frame::Close { .. }
+            | Frame::Text { .. }
+            | Frame::Greeting { .. } => Urgency::Order,
         });
         leaving.extend(frames);
     }

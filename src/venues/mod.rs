@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use crate::domain::{Action, Event, InstrumentId, LinkKind, Span, TradesFrom, Ts};
 
 pub mod binance;
+pub mod excerpt;
 
 /// Names one HTTP request until its reply comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,11 +101,11 @@ pub struct HttpReply {
 }
 
 /// What a protocol wants done on the wire.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Frame {
     /// Open a websocket. One that is open under the same link serves until the new one does, and
-    /// is then dropped: `on_renewed` follows, or `on_not_renewed` when there is no new one. A driver
-    /// that cannot keep two at once may replace the first at once, with `on_open`.
+    /// is then dropped: `on_successor` and `on_renewed` follow, or `on_not_renewed` when there is no
+    /// new one. A driver that cannot keep two at once may replace the first at once, with `on_open`.
     Connect {
         /// The name of the connection.
         link: LinkKind,
@@ -125,8 +126,28 @@ pub enum Frame {
         /// The text; may hold a signature: never log it.
         text: String,
     },
+    /// Send a text frame on the websocket that is to take the place of the open one.
+    Greeting {
+        /// Of which connection.
+        link: LinkKind,
+        /// The text; may hold a signature: never log it.
+        text: String,
+    },
     /// Send a request.
     Http(HttpRequest),
+}
+
+impl fmt::Debug for Frame {
+    /// Shows what is done on which connection only: addresses hold listen keys, texts signatures.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Frame::Connect { link, after, .. } => write!(f, "Connect({link:?} after {after:?})"),
+            Frame::Close { link } => write!(f, "Close({link:?})"),
+            Frame::Text { link, .. } => write!(f, "Text({link:?})"),
+            Frame::Greeting { link, .. } => write!(f, "Greeting({link:?})"),
+            Frame::Http(request) => request.fmt(f),
+        }
+    }
 }
 
 /// What a protocol has to say after one input.
@@ -160,6 +181,9 @@ pub trait Protocol: Send {
     fn start(&mut self, now: Ts, out: &mut Outbox);
     /// A websocket is open.
     fn on_open(&mut self, link: LinkKind, now: Ts, out: &mut Outbox);
+    /// The websocket that is to take the place of the open one stands, unread until it does: what
+    /// has to be said first on it goes by [`Frame::Greeting`].
+    fn on_successor(&mut self, _link: LinkKind, _now: Ts, _out: &mut Outbox) {}
     /// A new websocket has taken the place of the open one without a gap; what the old one told
     /// last may be told again.
     fn on_renewed(&mut self, link: LinkKind, now: Ts, out: &mut Outbox);

@@ -101,6 +101,7 @@ fn inputs(instrument: &Instrument, held: f64) -> Inputs<'_> {
         intensity_k_per_bps: MARKET.k,
         drift_bps_per_s: 0.0,
         risk_pressure: 0.0,
+        size_share: 1.0,
         inventory_base: held,
         inventory_limit_base: Q_MAX as f64,
         maker_fee_bps: 0.0,

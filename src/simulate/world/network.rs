@@ -116,6 +116,8 @@ impl World {
                     self.leave(conn);
                 }
             }
+            // This driver keeps one connection at a time, and tells of no successor.
+            Frame::Greeting { .. } => {}
             Frame::Text { link, text } => {
                 if let Some(conn) = self.current(venue, link) {
                     let at = self.arrival(self.kinds[venue]);

@@ -21,8 +21,26 @@ const SUBSCRIBE_TIMEOUT: Span = Span::from_s(10);
 /// faithfully it answers pings.
 const ECHO_TIMEOUT: Span = Span::from_s(3);
 
+/// How long after a renewal the new connection may repeat what the old one told: it has waited
+/// unread for a second, and is read at once.
+const REPEATS: Span = Span::from_s(10);
+/// Kinds of event that must not be counted twice.
+const KINDS: [&str; 4] =
+    ["executionReport", "ORDER_TRADE_UPDATE", "outboundAccountPosition", "ACCOUNT_UPDATE"];
+/// Events of one kind and instant that are kept to be compared.
+const MAX_TOLD: usize = 256;
+
+/// The events of one kind that were told last.
+#[derive(Default)]
+struct LastTold {
+    /// The venue's time of them, milliseconds.
+    at: i64,
+    /// All of that time.
+    told: Vec<String>,
+}
+
 /// State of the user stream.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct User {
     /// USD-M: names the stream.
     pub(super) listen_key: Option<String>,
@@ -31,6 +49,9 @@ pub(super) struct User {
     pub(super) failures: u32,
     /// When it last told anything of the account.
     told_at: Ts,
+    last: [LastTold; KINDS.len()],
+    /// Until then a new connection may repeat what the one before it told.
+    repeats_until: Ts,
     requests: u64,
 }
 
@@ -216,6 +237,23 @@ impl Session {
             self.user.subscribed = true;
             return self.settle_user(out);
         }
+        let text = self.subscription(now);
+        out.frames.push(Frame::Text { link: LinkKind::User, text });
+        self.timers.insert(Timer::Subscribe, now + SUBSCRIBE_TIMEOUT);
+    }
+
+    /// A new connection has taken the place of the old one. It has been open beside it for a while
+    /// and is read only now: the answer to its subscription comes first, then what the old one may
+    /// have told as well.
+    pub(super) fn on_user_renewed(&mut self, now: Ts) {
+        self.user.repeats_until = now + REPEATS;
+        if self.params.product == Product::Spot {
+            self.timers.insert(Timer::Subscribe, now + SUBSCRIBE_TIMEOUT);
+        }
+    }
+
+    /// The signed wish to hear of our account (spot).
+    pub(super) fn subscription(&mut self, now: Ts) -> String {
         let key = self.params.credentials.key.expose_secret().to_owned();
         let timestamp = self.venue_ms(now).to_string();
         let window = self.params.recv_window_ms.to_string();
@@ -232,8 +270,7 @@ impl Session {
                 "signature": signature,
             },
         });
-        out.frames.push(Frame::Text { link: LinkKind::User, text: text.to_string() });
-        self.timers.insert(Timer::Subscribe, now + SUBSCRIBE_TIMEOUT);
+        text.to_string()
     }
 
     /// Tell the core when the user link becomes usable or stops being so.
@@ -311,6 +348,10 @@ impl Session {
         self.user.told_at = now;
         self.timers.remove(&Timer::Echo);
         let read = json::<wire::Head<'_>>(event).and_then(|head| {
+            if self.is_repeat(&head, event, now) {
+                self.ignored += 1;
+                return Ok(());
+            }
             match head.e.as_deref().unwrap_or("") {
                 "executionReport" => {
                     let report: wire::ExecutionReport<'_> = json(event)?;
@@ -333,7 +374,7 @@ impl Session {
                     Ok(())
                 }
                 "serverShutdown" => {
-                    self.reconnect(LinkKind::User, now, "the venue announced a shutdown", out);
+                    self.renew(LinkKind::User, now, "the venue announced a shutdown", out);
                     Ok(())
                 }
                 // TRADE_LITE comes before ORDER_TRADE_UPDATE but names no fee: counting a fill
@@ -347,6 +388,26 @@ impl Session {
         if let Err(why) = read {
             self.garbled(format!("user stream: {why}: {}", errors::excerpt(event)), out);
         }
+    }
+
+    /// Whether the connection before this one has told an event already. Events of one kind come in
+    /// the order of their times, so only those of the last instant need be compared.
+    fn is_repeat(&mut self, head: &wire::Head<'_>, event: &str, now: Ts) -> bool {
+        let kind = KINDS.iter().position(|kind| head.e.as_deref() == Some(kind));
+        let (Some(kind), Some(at)) = (kind, head.event_time) else { return false };
+        let repeating = now < self.user.repeats_until;
+        let last = &mut self.user.last[kind];
+        if at < last.at || at == last.at && last.told.iter().any(|told| told == event) {
+            return repeating;
+        }
+        if at > last.at {
+            last.at = at;
+            last.told.clear();
+        }
+        if last.told.len() < MAX_TOLD {
+            last.told.push(event.to_owned());
+        }
+        false
     }
 
     fn on_execution(

@@ -152,10 +152,7 @@ fn words(status: u16, code: i64, msg: &str) -> String {
     }
 }
 
-/// At most 160 characters of something foreign.
-pub(super) fn excerpt(text: &str) -> String {
-    text.chars().take(160).collect()
-}
+pub(super) use crate::venues::excerpt::excerpt;
 
 /// The class of a certain refusal by its code, and by its words where one code means many things.
 pub(super) fn classify(product: Product, code: i64, msg: &str) -> RejectClass {

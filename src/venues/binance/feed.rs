@@ -177,7 +177,7 @@ impl Session {
     /// Replace a connection that will be cut: market streams without a gap, the user stream by
     /// closing it first, because on spot it delivers only after its own subscription.
     pub(super) fn renew(&mut self, kind: LinkKind, now: Ts, why: &str, out: &mut Outbox) {
-        if kind == LinkKind::User || !self.link(kind).open {
+        if !self.link(kind).open {
             return self.reconnect(kind, now, why, out);
         }
         // Else a venue that announces on every connection would be opened all the time.
@@ -186,7 +186,7 @@ impl Session {
             self.timers.insert(Timer::Life(kind), calm_at);
             return;
         }
-        let Some(url) = self.market_url(kind) else { return };
+        let Some(url) = self.url(kind) else { return };
         self.timers.insert(Timer::Life(kind), now + super::RENEW_AGAIN);
         out.frames.push(crate::venues::Frame::Connect { link: kind, url, after: Span::ZERO });
     }

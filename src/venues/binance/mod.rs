@@ -533,12 +533,15 @@ impl Session {
 
     // ---- connections
 
-    fn connect(&mut self, kind: LinkKind, after: Span, now: Ts, out: &mut Outbox) {
-        let url = match kind {
+    fn url(&self, kind: LinkKind) -> Option<String> {
+        match kind {
             LinkKind::User => self.user_url(),
             LinkKind::Market | LinkKind::MarketSlow => self.market_url(kind),
-        };
-        let Some(url) = url else { return };
+        }
+    }
+
+    fn connect(&mut self, kind: LinkKind, after: Span, now: Ts, out: &mut Outbox) {
+        let Some(url) = self.url(kind) else { return };
         self.link_mut(kind).wanted = true;
         self.timers.insert(Timer::Silence(kind), now + after + self.params.product.silence());
         out.frames.push(Frame::Connect { link: kind, url, after });
@@ -691,11 +694,24 @@ impl Protocol for Session {
         }
     }
 
+    fn on_successor(&mut self, link: LinkKind, now: Ts, out: &mut Outbox) {
+        if !self.finished && link == LinkKind::User && self.params.product == Product::Spot {
+            let text = self.subscription(now);
+            out.frames.push(Frame::Greeting { link, text });
+        }
+    }
+
     fn on_renewed(&mut self, link: LinkKind, now: Ts, out: &mut Outbox) {
-        if !self.finished {
-            self.link_mut(link).opened_at = now;
-            self.timers.insert(Timer::Life(link), Session::live_until(link, now));
-            self.alive(link, now, out);
+        if self.finished {
+            return;
+        }
+        self.link_mut(link).opened_at = now;
+        self.timers.insert(Timer::Life(link), Session::live_until(link, now));
+        self.alive(link, now, out);
+        if link == LinkKind::User {
+            self.on_user_renewed(now);
+        }
+        if link != LinkKind::User || self.link(link).up {
             self.set_up(link, true, "renewed", out);
         }
     }

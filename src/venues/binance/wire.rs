@@ -31,11 +31,13 @@ pub struct Frame<'a> {
     pub code: Option<i64>,
 }
 
-/// The name of an event.
+/// The name of an event, and when the venue made it.
 #[derive(Debug, Deserialize)]
 pub struct Head<'a> {
     #[serde(borrow)]
     pub e: Option<Cow<'a, str>>,
+    #[serde(rename = "E")]
+    pub event_time: Option<i64>,
 }
 
 /// Price and quantity, as decimal strings.

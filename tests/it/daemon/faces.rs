@@ -1,6 +1,8 @@
 //! What the daemon shows: commands, endpoints, journal; and what it never shows.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -199,14 +201,30 @@ fn behind(text: &str, name: &str) -> Vec<String> {
     text.split(name).skip(1).map(part).collect()
 }
 
+/// The last request, for a venue that answers with an echo of it while this is set.
+static ECHO: Mutex<(bool, String)> = Mutex::new((false, String::new()));
+
 fn overhear_request(text: &str) {
+    text.clone_into(&mut ECHO.lock().unwrap().1);
     let mut heard = SECRETS_ON_THE_WIRE.lock().unwrap();
     heard.extend(behind(text, "signature="));
     heard.extend(behind(text, "\"signature\":\""));
 }
 
 #[allow(clippy::ptr_arg, reason = "the shape of a middleman's hook")]
-fn overhear_reply(_: &str, _: &mut u16, body: &mut String) {
+fn overhear_reply(path: &str, status: &mut u16, body: &mut String) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let echo = ECHO.lock().unwrap().clone();
+    if echo.0 && !path.ends_with("/time") {
+        // As proxies, filters and the venue itself refuse a request: with its own words.
+        (*status, *body) = match COUNT.fetch_add(1, Ordering::Relaxed) % 8 {
+            0 => (502, format!("<html>no gateway for {}</html>", echo.1)),
+            2 => (200, format!("<html>blocked: {}</html>", echo.1)),
+            4 => (400, format!(r#"{{"code":-1102,"msg":"bad: {}"}}"#, echo.1)),
+            6 => (200, format!(r#"{{"asked":"{}"}}"#, echo.1)),
+            _ => (*status, std::mem::take(body)),
+        };
+    }
     let mut heard = SECRETS_ON_THE_WIRE.lock().unwrap();
     heard.extend(behind(body, "\"listenKey\":\""));
 }
@@ -218,7 +236,17 @@ fn no_secret_is_ever_shown() {
         let hooks = Hooks { request: overhear_request, reply: overhear_reply, ..Hooks::default() };
         middleman::before(&address, hooks)
     });
-    let home = Home::at(&overheard, |text| edit(text, "level = \"info\"", "level = \"trace\""));
+    // A receiver of alerts that has gone: an address that cannot be reached is easily told.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let hook = format!("http://{gone}/bot-CANARY-HOOK/send?token=CANARY-QUERY");
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("hook");
+    std::fs::write(&file, &hook).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let file = file.display();
+    let alerts = format!("\n[alerts]\nform = \"json\"\nsource = \"file\"\nurl = \"{file}\"\n");
+    let home =
+        Home::at(&overheard, |text| edit(text, "level = \"info\"", "level = \"trace\"") + &alerts);
     let mut daemon = home.start_with(&[("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")]);
     daemon.until("a fill", |status| status["session"]["maker_fills"].as_u64() > Some(0));
     // Errors are where secrets leak.
@@ -228,6 +256,15 @@ fn no_secret_is_ever_shown() {
     daemon.until("the cut to be noticed", |status| {
         status["driver"]["links"].as_array().unwrap().iter().any(|link| link["closes"] != 0)
     });
+    daemon.until_two_sided();
+    let garbled = |status: &Value| status["session"]["counts"]["garbled"].as_u64().unwrap();
+    let before = garbled(&daemon.status().unwrap());
+    ECHO.lock().unwrap().0 = true;
+    daemon.until("echoes", |status| {
+        let unknown = status["orders"].as_array().unwrap();
+        garbled(status) > before && unknown.iter().any(|order| order["state"] == "unknown")
+    });
+    ECHO.lock().unwrap().0 = false;
     daemon.until_two_sided();
     let address = home.address().unwrap();
     let token = home.token();
@@ -240,6 +277,7 @@ fn no_secret_is_ever_shown() {
         shown.push(("a command", out + &err));
     }
     daemon.until_state("HALTED");
+    daemon.until_said("alerts_lost");
     let (_, said) = daemon.stop();
     shown.push(("the log", said));
     // A fresh process, and one that is told the wrong secret.
@@ -261,7 +299,9 @@ fn no_secret_is_ever_shown() {
         for (what, secret) in [("secret", SECRET), ("key", KEY), ("token", token.as_str())] {
             assert!(!text.contains(secret), "{place} shows the {what}");
         }
-        assert!(!text.contains("signature="), "{place} shows a signed request");
+        assert!(!text.contains("CANARY"), "{place} shows the address of the webhook");
+        let signed = ["signature=", "\"signature\":\""].map(|name| behind(text, name));
+        assert!(signed.concat().iter().all(String::is_empty), "{place} shows a signed request");
         for heard in heard.iter() {
             assert!(!text.contains(heard), "{place} shows a signature or a listen key");
         }

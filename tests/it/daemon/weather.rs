@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use evenkeel::domain::Money;
+use evenkeel::live::clock;
 use serde_json::Value;
 
 use super::rig::{Daemon, Home, Venue, agree, edit, money};
@@ -32,12 +33,18 @@ fn through(seed: u64, story: impl FnOnce(&mut Daemon, &Venue)) -> String {
             daemon.until_two_sided();
             story(&mut daemon, &venue);
             venue.until("the fault to be over", |truth| truth.0["faults"] == serde_json::json!([]));
+            let healed = clock::instant();
+            agree(&daemon, &venue);
+            let reconciled = healed.elapsed().as_millis();
             daemon.until("quoting again", |status| {
                 let own = &status["instruments"][0];
                 status["state"] == "QUOTING"
                     && (own["bid"]["reason"] == "quoting" || own["ask"]["reason"] == "quoting")
             });
-            agree(&daemon, &venue);
+            daemon.until_two_sided();
+            let quoting = healed.elapsed().as_millis();
+            // Shown by --nocapture, for the figures.
+            println!("seed {seed}: after heal reconciled {reconciled} ms, both sides {quoting} ms");
             let (code, said) = daemon.stop();
             assert_eq!(code, 0, "{:#}\n{said}", venue.truth().0);
             assert!(venue.truth().is_flat(), "{:#}\n{said}", venue.truth().0);
@@ -261,4 +268,87 @@ fn an_announced_restart_costs_no_quote_and_no_book() {
     let (code, said) = daemon.stop();
     assert_eq!(code, 0, "{said}");
     assert!(!said.contains("book_lost") && !said.contains("link_down"), "{said}");
+}
+
+/// Each venue announces its end on the user stream, once, when a few orders have been told.
+fn announce_to_users(text: String) -> Vec<String> {
+    static SPOT: AtomicU64 = AtomicU64::new(0);
+    static USDM: AtomicU64 = AtomicU64::new(0);
+    if text.contains("executionReport") && SPOT.fetch_add(1, Ordering::Relaxed) == 12 {
+        let shutdown = r#"{"subscriptionId":0,"event":{"e":"serverShutdown","E":1}}"#;
+        return vec![text, shutdown.to_owned()];
+    }
+    if text.contains("ORDER_TRADE_UPDATE") && USDM.fetch_add(1, Ordering::Relaxed) == 1 {
+        return vec![text, r#"{"e":"serverShutdown","E":1}"#.to_owned()];
+    }
+    vec![text]
+}
+
+#[test]
+fn a_user_stream_is_renewed_without_a_gap_and_no_fill_counts_twice() {
+    use super::middleman::{Hooks, before};
+    let venue = Venue::lively(33);
+    let between =
+        |address: &String| before(address, Hooks { frame: announce_to_users, ..Hooks::default() });
+    let addresses = venue.addresses();
+    let home = Home::at(&[between(&addresses[0]), between(&addresses[1])], |text| {
+        // A hedge soon, so that the USD-M stream has something to tell.
+        edit(text, "trigger_base = 0.005", "trigger_base = 0.003")
+    });
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    super::rig::until("both user streams renewed", super::rig::PATIENCE, || {
+        (daemon.said().matches("link_up renewed").count() >= 2).then_some(())
+    });
+    let trades = venue.truth().trades();
+    venue.until("trades after it", |truth| truth.trades() >= trades + 5);
+    agree(&daemon, &venue);
+    let status = daemon.until_two_sided();
+    for link in status["driver"]["links"].as_array().unwrap() {
+        assert_eq!(link["closes"], 0, "{link:#}");
+    }
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("link_down") && !said.contains("holding_moved"), "{said}");
+    assert!(!said.contains("reconcile_differs"), "{said}");
+}
+
+/// Best prices before the flood and after it.
+static FLOODED: AtomicU64 = AtomicU64::new(0);
+
+/// One best price comes 20,000 times at once, when the daemon has quoted for a while.
+fn flood(text: String) -> Vec<String> {
+    if text.contains("@bookTicker") && FLOODED.fetch_add(1, Ordering::Relaxed) == 200 {
+        return vec![text; 20_000];
+    }
+    vec![text]
+}
+
+#[test]
+fn a_flood_of_frames_is_read_together_and_halts_nothing() {
+    use super::middleman::{Hooks, before};
+    let venue = Venue::lively(34);
+    let [spot, usdm] = venue.addresses();
+    let spot = before(&spot, Hooks { frame: flood, ..Hooks::default() });
+    let home = Home::at(&[spot, usdm], |text| text.to_owned());
+    let mut daemon = home.start();
+    daemon.until_two_sided();
+    super::rig::until("the flood", super::rig::PATIENCE, || {
+        (FLOODED.load(Ordering::Relaxed) > 200).then_some(())
+    });
+    let status = daemon.until_two_sided();
+    assert_eq!(status["state"], "QUOTING", "{status:#}");
+    let fills = status["session"]["maker_fills"].as_u64();
+    daemon.until("fills after it", |status| status["session"]["maker_fills"].as_u64() > fills);
+    agree(&daemon, &venue);
+    let (code, said) = daemon.stop();
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("\"fault\"") && !said.contains("book_lost"), "{said}");
+    // The journal has every frame, and tells which were decided on together.
+    let dir = home.state().join("journal").display().to_string();
+    let (code, out, err) = super::rig::evenkeel(&["journal", "dump", "--json", &dir]);
+    assert_eq!(code, 0, "{err}");
+    let tickers: Vec<usize> = out.lines().map(|line| line.matches("\"ticker\":").count()).collect();
+    assert!(tickers.iter().sum::<usize>() > 20_000, "frames are lost");
+    assert!(tickers.iter().any(|count| *count > 20), "decided on frame by frame");
 }

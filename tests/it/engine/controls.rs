@@ -73,12 +73,10 @@ fn a_clock_too_far_from_the_venues_pulls_its_quotes() {
         offset: Span::from_ms(ms),
         round_trip: Span::from_ms(1),
     };
-    let mut said = step(&mut story, 100, &[clock(-501)]);
-    said.extend(story.play("105ms book spot 60000.02x1 60000.03x1"));
+    let said = step(&mut story, 100, &[clock(-501)]);
     assert!(says(&said, "buys: clock_skew") && says(&said, "cancel #1"), "{said:?}");
     story.play("110ms canceled #1; canceled #2");
-    let mut said = step(&mut story, 200, &[clock(500)]);
-    said.extend(story.play("205ms book spot 60000.00x1 60000.01x1"));
+    let said = step(&mut story, 200, &[clock(500)]);
     assert!(says(&said, "buys: quoting"), "{said:?}");
 }
 
@@ -195,4 +193,131 @@ fn hedging_that_is_switched_off_when_it_is_late_is_late_no_more() {
     step(&mut story, 4100, &[without_hedges()]);
     step(&mut story, 4200, &[]);
     assert_eq!(story.engine.state(), State::Quoting);
+}
+
+/// Steps whenever the core asks for it and nothing arrives, until it says so; milliseconds.
+fn silent_until(story: &mut Story, words: &str, at_most_ms: i64) -> i64 {
+    loop {
+        let wakeup = story.engine.next_wakeup().unwrap();
+        story.now_ms += (wakeup.since(story.now()).0 + 999_999) / 1_000_000;
+        assert!(story.now_ms <= at_most_ms, "no {words:?} by {at_most_ms} ms");
+        let now_ms = story.now_ms;
+        if says(&step(story, now_ms, &[]), words) {
+            return now_ms;
+        }
+    }
+}
+
+#[test]
+fn quotes_on_a_dead_stream_are_cancelled_as_soon_as_they_may_be() {
+    // Whenever the last word came, and whatever the daemon looked at meanwhile.
+    for last_ms in (100..1100).step_by(70) {
+        let mut params = params();
+        params.market.max_book_age = Span::from_ms(1500);
+        let mut story = quoting(params);
+        story.play("90ms book spot 60000.00x1 60000.01x1");
+        story.play(&format!("{last_ms}ms alive"));
+        let cancelled_ms = silent_until(&mut story, "cancel #1", 10_000);
+        assert!((last_ms + 1500..=last_ms + 1750).contains(&cancelled_ms), "{cancelled_ms} ms");
+    }
+}
+
+#[test]
+fn quotes_on_a_mute_book_are_cancelled_as_soon_as_they_may_be() {
+    let mut params = params();
+    params.market.max_book_age = Span::from_ms(1500);
+    let mut story = quoting(params);
+    // News every 50 ms, so that a silence of 1.5 s is no quiet market's.
+    let last_ms = 3100;
+    for ms in (50..=last_ms).step_by(50) {
+        story.play(&format!("{ms}ms alive; book spot 60000.00x1 60000.01x1"));
+    }
+    // Pings are answered all the time.
+    let cancelled_ms = (last_ms + 10..last_ms + 4000).step_by(10).find(|ms| {
+        let line = if ms % 100 == 0 { "alive" } else { "" };
+        says(&story.play(&format!("{ms}ms {line}")), "cancel #1")
+    });
+    let waited = cancelled_ms.map(|ms| ms - last_ms);
+    assert!(waited.is_some_and(|ms| (1500..=1750).contains(&ms)), "{waited:?} ms");
+}
+
+#[test]
+fn a_confirmed_order_is_missed_only_since_it_was_not_found() {
+    let mut story = quoting(params());
+    // Long after it was sent, longer than the venue may take to process an order.
+    let book = "alive; book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1";
+    for s in 1..=10 {
+        story.play(&format!("{s}000ms {book}"));
+    }
+    story.play(&format!("10100ms {book}; unknown #1"));
+    let mut said = Vec::new();
+    for ms in (10_150..13_100).step_by(50) {
+        let asked = story.play(&format!("{ms}ms {book}"));
+        if says(&asked, "query #1") {
+            said.extend(story.play(&format!("{}ms not_found #1", ms + 5)));
+        }
+        said.extend(asked);
+    }
+    let asked = said.iter().filter(|line| *line == "query #1").count();
+    assert!(asked >= 2, "{said:?}");
+    assert!(!says(&said, "cancel #1"), "given up {said:?}");
+    let later = silent_until(&mut story, "cancel #1", 20_000);
+    assert!(later >= 13_100, "{later} ms");
+}
+
+#[test]
+fn a_halt_sends_cancels_and_nothing_that_trades() {
+    let mut params = params();
+    params.hedge = Some(HedgeParams { trigger_base: dec("0.0015"), ..hedge_params() });
+    let mut story = quoting(params);
+    // Two thousandths to hedge, and the operator kills before the hedge has left.
+    let said = story.play("100ms kill; fill #1 0.00200");
+    assert!(says(&said, "cancel #2") && !says(&said, "place"), "{said:?}");
+    let mut said = story.play("110ms canceled #2");
+    for s in 1..20 {
+        let book = "alive; book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1";
+        said.extend(story.play(&format!("{s}000ms {book}")));
+    }
+    assert!(!says(&said, "place"), "{said:?}");
+    assert_eq!(story.engine.state(), State::Halted);
+}
+
+#[test]
+fn sizes_grow_after_every_start_of_quoting() {
+    let mut params = params();
+    params.risk.ramp_up = Span::from_s(60);
+    params.risk.ramp_up_from = 0.25;
+    params.hedge = None;
+    let mut story = Story::with(params);
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
+    let book = "book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1";
+    let mut news = Vec::new();
+    let first = follow(&mut story, &mut news, 10, book);
+    assert!(says(&first, "spot buy 59970.00 x 0.00050"), "{first:?}");
+    assert!((story.engine.status(story.now()).size_share - 0.25).abs() < 1e-9);
+    let mut sizes = Vec::new();
+    for s in 1..=70 {
+        // The market moves a little, so that quotes do.
+        let spot = 60_000 + s % 2 * 12;
+        let moved =
+            format!("alive; book spot {spot}.00x1 {spot}.01x1; book perp 59980.0x1 59980.1x1");
+        let said = follow(&mut story, &mut news, s * 1000, &moved);
+        let buys = said.iter().filter(|line| line.contains("spot buy"));
+        sizes.extend(buys.map(|line| line.split(' ').nth(6).unwrap().to_owned()));
+    }
+    assert!(sizes.is_sorted() && sizes.last().is_some_and(|size| size == "0.00200"), "{sizes:?}");
+    sizes.dedup();
+    assert_eq!(sizes.len(), 11, "ten steps: {sizes:?}");
+    // A halt and its end begin it anew.
+    follow(&mut story, &mut news, 71_000, "kill");
+    follow(&mut story, &mut news, 71_100, "resume");
+    follow(
+        &mut story,
+        &mut news,
+        71_200,
+        "account spot BTC=1 USDT=100000; account perp USDT=100000",
+    );
+    let again = follow(&mut story, &mut news, 71_300, &format!("alive; {book}"));
+    assert!(says(&again, "x 0.00050"), "{again:?}");
 }
