@@ -9,6 +9,10 @@
 mod frames;
 #[path = "common/local.rs"]
 mod local;
+#[path = "core/quoting.rs"]
+mod quoting;
+#[path = "core/replay.rs"]
+mod replay;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -16,13 +20,14 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use evenkeel::config::Settings;
 use evenkeel::domain::*;
-use evenkeel::engine::{Engine, InstrumentParams, Role};
 use evenkeel::market::Book;
 use evenkeel::quoting::glft::{Market, Outlook, problem};
 use evenkeel::risk::capital::{Tail, historical, make_semi_definite, parametric};
 use evenkeel::sim::faces::LocalExchange;
 use evenkeel::sim::faces::faults::VenueKind;
 use evenkeel::venues::{Frame, HttpReply, HttpRequest, Method, NoReply, Outbox, Protocol, Reply};
+use quoting::Core;
+use replay::Replay;
 
 fn settings() -> Settings {
     let text = include_str!("../config/demo.toml");
@@ -171,172 +176,43 @@ fn encode_and_sign(c: &mut Criterion) {
     });
 }
 
-/// The demo's engine, quoting, with `count` spot instruments.
-struct Core {
-    engine: Engine,
-    now: Ts,
-    high: bool,
-    actions: Vec<Action>,
-}
+/// The times of single steps.
+#[derive(Default)]
+struct Steps(Vec<u64>);
 
-impl Core {
-    fn quoting(count: u16) -> Core {
-        let mut params = settings().engine_params(1, None);
-        let (spot, perpetual) = (params.instruments[0].clone(), params.instruments[1].clone());
-        let another = |index: u16| InstrumentParams { symbol: symbol(index), ..spot.clone() };
-        params.instruments = (0..count).map(another).collect();
-        params.instruments.push(perpetual);
-        params.pace.reprice_min_interval = Span::ZERO;
-        params.market.max_volatility_bps_sqrt_s = 1e9;
-        params.market.max_book_age = Span::from_s(3600);
-        params.reference.max_age = Span::from_s(360_000);
-        params.risk.reconcile_interval = Span::from_s(360_000);
-        for own in &mut params.venues {
-            own.max_orders_per_s = 1e9;
-        }
-        assert!(params.instruments.iter().filter(|own| own.role == Role::Hedge).count() == 1);
-        let engine = Engine::new(params);
-        let mut core =
-            Core { engine, now: Ts::from_ms(1_795_000_000_000), high: false, actions: Vec::new() };
-        core.open(count);
-        core
+impl Steps {
+    fn take(&mut self, took: Duration) -> Duration {
+        self.0.push(u64::try_from(took.as_nanos()).unwrap());
+        took
     }
 
-    fn open(&mut self, count: u16) {
-        let mut events = Vec::new();
-        for venue in [VenueId(0), VenueId(1)] {
-            for link in [LinkKind::Market, LinkKind::User] {
-                events.push(Event::Link { venue, link, up: true, text: String::new() });
-            }
-            events.push(Event::Clock { venue, offset: Span::ZERO, round_trip: Span::ZERO });
-        }
-        let mut balances = vec![(Asset::new("USDT"), Money::from(10_000_000))];
-        for index in 0..=count {
-            let listed = instrument(index, index == count);
-            if index < count {
-                balances.push((listed.base.clone(), Money::ONE));
-            }
-            let id = listed.id;
-            events.push(Event::Listed(Box::new(listed)));
-            events.push(Event::Fees { instrument: id, maker: Money::ZERO, taker: Money::ZERO });
-            let price = Money::from(60_000);
-            events.push(Event::Mark(Mark {
-                instrument: id,
-                mark_price: price,
-                index_price: price,
-                funding_rate: Money::ZERO,
-                next_funding: Ts::FAR,
-                at: self.now,
-            }));
-            let ticks = if index == count { 600_000 } else { 6_000_000 };
-            let level = |px| vec![Level { px: Px(px), qty: Qty(100_000) }];
-            let (bids, asks) = (level(ticks - 1), level(ticks + 1));
-            let at = self.now;
-            events.push(Event::Book(BookUpdate { instrument: id, snapshot: true, bids, asks, at }));
-        }
-        self.step(&events);
-        let held = |(asset, free): &(Asset, Money)| Balance {
-            asset: asset.clone(),
-            free: *free,
-            locked: Money::ZERO,
-        };
-        for venue in [VenueId(0), VenueId(1)] {
-            let balances = balances.iter().map(held).collect();
-            let (positions, open_orders) = (Vec::new(), Some(Vec::new()));
-            let as_of = self.now;
-            let account =
-                AccountSnapshot { venue, balances, positions, open_orders, complete: true, as_of };
-            self.step(&[Event::Account(account)]);
-        }
-        for _ in 0..5 {
-            self.settle();
-            self.step(&[]);
-        }
-        assert_eq!(self.engine.state(), State::Quoting, "{:?}", self.engine.ending());
-    }
-
-    /// Nanoseconds that the step took.
-    fn step(&mut self, events: &[Event]) -> Duration {
-        self.now += Span::from_ms(1);
-        let started = Instant::now();
-        self.engine.step(self.now, black_box(events), &mut self.actions);
-        started.elapsed()
-    }
-
-    /// The venue carries out what was decided.
-    fn settle(&mut self) {
-        let at = self.now;
-        let news = |instrument, id, status, px, qty| {
-            let update = OrderUpdate::State { status, filled: Qty::ZERO, qty, px };
-            Event::Order(OrderEvent { instrument, id, venue_order_id: None, update, at })
-        };
-        let answers: Vec<Event> = std::mem::take(&mut self.actions)
-            .iter()
-            .filter_map(|action| match action {
-                Action::Place(new) => {
-                    Some(news(new.instrument, new.id, OrderStatus::New, new.px, new.qty))
-                }
-                Action::Cancel { id, instrument } => {
-                    Some(news(*instrument, *id, OrderStatus::Canceled, Px(0), Qty(0)))
-                }
-                _ => None,
-            })
-            .collect();
-        if !answers.is_empty() {
-            self.step(&answers);
-        }
-    }
-
-    /// The first instrument's book changes: at its touch, by `ticks`, or far behind it.
-    fn update(&mut self, ticks: i64) -> Event {
-        self.high = !self.high;
-        let base = 6_000_000;
-        let (old, new) = if self.high { (base, base + ticks) } else { (base + ticks, base) };
-        let levels = |sign: i64| match ticks {
-            0 => vec![Level { px: Px(base + sign * 500), qty: Qty(1 + i64::from(self.high)) }],
-            _ => vec![
-                Level { px: Px(old + sign), qty: Qty(0) },
-                Level { px: Px(new + sign), qty: Qty(100_000) },
-            ],
-        };
-        let (instrument, at) = (InstrumentId(0), self.now);
-        Event::Book(BookUpdate {
-            instrument,
-            snapshot: false,
-            bids: levels(-1),
-            asks: levels(1),
-            at,
-        })
+    /// Median and 99th percentile, microseconds, and how many there were.
+    fn quantiles(&mut self) -> (f64, f64, usize) {
+        self.0.sort_unstable();
+        let last = self.0.len().saturating_sub(1) as f64;
+        let at =
+            |q: f64| self.0.get((last * q).round() as usize).map_or(0.0, |&ns| ns as f64 / 1e3);
+        (at(0.5), at(0.99), self.0.len())
     }
 }
 
-fn symbol(index: u16) -> String {
-    format!("B{index}USDT")
-}
-
-fn instrument(index: u16, perpetual: bool) -> Instrument {
-    let kind = if perpetual { InstrumentKind::LinearPerpetual } else { InstrumentKind::Spot };
-    Instrument {
-        id: InstrumentId(index),
-        venue: VenueId(u8::from(perpetual)),
-        symbol: symbol(index),
-        base: Asset::new(&format!("B{}", if perpetual { 0 } else { index })),
-        ..local::instrument(kind)
-    }
-}
-
-/// A book update from the event to the actions.
+/// A book update from the event to the actions. The mean holds what is done by the clock too:
+/// estimates of every instrument once a second, of which a step a millisecond after the last bears
+/// a thousandth.
 fn step(c: &mut Criterion) {
     let mut group = c.benchmark_group("step");
     for (name, ticks) in [("book update, quotes stay", 0), ("book update, quotes move", 1800)] {
+        let mut medians = Vec::new();
         for count in [1, 100] {
-            let mut core = Core::quoting(count);
+            let mut steps = Steps::default();
+            let mut core = None;
             group.bench_function(format!("{name}, {count} instruments"), |b| {
+                let core = core.get_or_insert_with(|| Core::quoting(count));
                 b.iter_custom(|iterations| {
                     let mut took = Duration::ZERO;
                     for _ in 0..iterations {
                         let event = core.update(ticks);
-                        took += core.step(&[event]);
+                        took += steps.take(core.step(&[event]));
                         if ticks != 0 {
                             let places = |action: &Action| matches!(action, Action::Place(_));
                             assert!(core.actions.iter().any(places), "{:?}", core.actions);
@@ -349,9 +225,68 @@ fn step(c: &mut Criterion) {
                     took
                 });
             });
+            let (p50, p99, taken) = steps.quantiles();
+            if taken > 0 {
+                println!("{name}, {count} instruments: p50 {p50:.2} µs, p99 {p99:.2} µs");
+                medians.push(p50);
+            }
+        }
+        if let [one, hundred] = medians[..] {
+            println!("{name}: 100 instruments over 1, medians: {:.2}", hundred / one);
         }
     }
     group.finish();
+}
+
+/// The same with the demo's signals over recorded frames of two assets on spot and USD-M.
+fn recorded(c: &mut Criterion) {
+    let mut steps: [Steps; 3] = Default::default();
+    let mut replay = None;
+    c.bench_function("step/recorded frames, all signals, 4 instruments on 2 venues", |b| {
+        let Some(replay) = replay.get_or_insert_with(Replay::open) else { return b.iter(|| ()) };
+        b.iter_custom(|iterations| {
+            let mut took = Duration::ZERO;
+            for _ in 0..iterations {
+                let (kind, step) = replay.next();
+                took += steps[kind].take(step);
+            }
+            took
+        });
+    });
+    let Some(Some(replay)) = replay else { return };
+    println!("{}", replay.told());
+    let all = Steps(steps.iter().flat_map(|kind| kind.0.iter().copied()).collect());
+    let names = ["depth", "book ticker", "trade", "all frames"];
+    for (name, mut taken) in names.into_iter().zip(steps.into_iter().chain([all])) {
+        let (p50, p99, count) = taken.quantiles();
+        println!("step, {name:<12} p50 {p50:>6.2} µs, p99 {p99:>6.2} µs of {count}");
+    }
+}
+
+/// What an instrument takes of memory once every window of every estimator is full.
+fn memory(_: &mut Criterion) {
+    if std::env::args().skip(1).any(|argument| !argument.starts_with('-')) {
+        return;
+    }
+    let [one, hundred] = [1, 100].map(|count| {
+        let before = resident_bytes();
+        let mut core = Core::quoting(count);
+        core.fill_windows();
+        let grown = resident_bytes() - before;
+        black_box(core.engine.next_wakeup());
+        grown
+    });
+    let (first, each) = (one / 1000, (hundred - one) / 99 / 1000);
+    println!(
+        "memory: engine of one instrument and its hedge {first} kB, each further one {each} kB"
+    );
+}
+
+fn resident_bytes() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<i64>().ok());
+    kilobytes.unwrap_or(0) * 1024
 }
 
 /// Capital at risk of 20 instruments: correlations made to fit, VaR twice, history.
@@ -392,6 +327,6 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(3));
-    targets = decode_and_apply, step, encode_and_sign, capital, exact_table
+    targets = memory, decode_and_apply, step, recorded, encode_and_sign, capital, exact_table
 }
 criterion_main!(benches);
