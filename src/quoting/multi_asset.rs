@@ -155,3 +155,31 @@ fn rotate(m: &mut [f64], vectors: &mut [f64], n: usize, p: usize, q: usize) {
     m[q * n + q] = second + t * joint;
     (m[p * n + q], m[q * n + p]) = (0.0, 0.0);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_of_twenty_squares_to_them() {
+        // Some alike, some opposite, one that is the sum of two: eigenvalues that coincide and vanish.
+        let n = 20;
+        let load = |i: usize, j: usize| f64::from(((i * 7 + j * 3) % 11) as u32) - 5.0;
+        let product = |a: &dyn Fn(usize, usize) -> f64, b: &dyn Fn(usize, usize) -> f64| {
+            let entry = |i, j| (0..n).map(|e| a(i, e) * b(e, j)).sum::<f64>();
+            (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect::<Vec<Vec<f64>>>()
+        };
+        let singular = product(&load, &|i, j| load(j, i));
+        let alike: Vec<Vec<f64>> =
+            (0..n).map(|i| (0..n).map(|j| if i == j { 1.0 } else { 0.7 }).collect()).collect();
+        for matrix in [singular, alike] {
+            let root = square_root(&matrix).unwrap();
+            let square = product(&|i, j| root[i][j], &|i, j| root[i][j]);
+            let size = matrix.iter().flatten().map(|v| v * v).sum::<f64>().sqrt();
+            let pairs = square.iter().flatten().zip(matrix.iter().flatten());
+            let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off <= 1e-13 * size, "{off}");
+            assert!((0..n).all(|i| (0..n).all(|j| (root[i][j] - root[j][i]).abs() < 1e-12)));
+        }
+    }
+}
