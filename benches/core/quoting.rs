@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{local, settings};
 use evenkeel::domain::*;
-use evenkeel::engine::{Engine, InstrumentParams, Params, Role};
+use evenkeel::engine::{Engine, FairFrom, InstrumentParams, Params, Role};
 
 /// The engine and its venues.
 pub struct Core {
@@ -38,6 +38,7 @@ impl Core {
         let another = |index: u16| InstrumentParams { symbol: symbol(index), ..spot.clone() };
         params.instruments = (0..count).map(another).collect();
         params.instruments.push(perpetual);
+        params.fair.from = FairFrom::Leader(InstrumentId(count));
         assert!(params.instruments.iter().filter(|own| own.role == Role::Hedge).count() == 1);
         let listed = (0..=count).map(|index| {
             let mid = if index == count { 600_000 } else { 6_000_000 };

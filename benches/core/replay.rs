@@ -70,17 +70,19 @@ impl Replay {
         let now = (*at).max(self.core.now + Span(1));
         let took = self.core.step_at(now, std::slice::from_ref(event));
         let trade = if let Event::Trade(trade) = event { Some(*trade) } else { None };
-        // Answers may call for more; what the engine wants is there after a few.
-        for _ in 0..4 {
-            self.note_orders();
-            self.core.settle();
-        }
-        self.note_orders();
+        self.carry_out();
         if let Some(trade) = trade {
             self.trade_through(&trade);
         }
-        self.core.actions.clear();
         (kind, took)
+    }
+
+    /// Answers call for more now and then, until all is as the engine wants it.
+    fn carry_out(&mut self) {
+        while !self.core.actions.is_empty() {
+            self.note_orders();
+            self.core.settle();
+        }
     }
 
     fn note_orders(&mut self) {
@@ -112,8 +114,7 @@ impl Replay {
             self.resting.remove(&order.id);
             let news = self.core.fill(&order);
             self.core.step(&news);
-            self.note_orders();
-            self.core.settle();
+            self.carry_out();
         }
     }
 
