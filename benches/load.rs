@@ -12,6 +12,8 @@
 mod frames;
 #[path = "common/local.rs"]
 mod local;
+#[path = "common/quoting.rs"]
+mod quoting;
 #[path = "common/rig.rs"]
 mod rig;
 
@@ -24,7 +26,8 @@ use evenkeel::domain::{
     Action, BookUpdate, Event, InstrumentId, Level, LinkKind, Px, Qty, Span, State, Ts,
 };
 use evenkeel::venues::Outbox;
-use rig::{Core, Session};
+use quoting::Core;
+use rig::Session;
 
 /// Market messages a second.
 const MESSAGES_PER_S: u64 = 20_000;

@@ -3,7 +3,7 @@
 
 use crate::domain::{InstrumentId, Money, Ts};
 
-/// When quotes and hedges are looked at again, and what the instruments' results add up to.
+/// When quotes, hedges and orders are looked at again, and what the instruments' results add up to.
 #[derive(Clone, Debug)]
 pub(super) struct Agenda {
     /// By instrument; never for those that are not quoted.
@@ -11,6 +11,8 @@ pub(super) struct Agenda {
     quoted: Vec<bool>,
     /// By group.
     hedges: Vec<Ts>,
+    /// By instrument: when one of its orders is.
+    orders: Vec<Ts>,
     /// Groups whose excursion is past its deadline.
     pub(super) late_groups: usize,
     /// By instrument, quote.
@@ -25,6 +27,7 @@ impl Agenda {
         Agenda {
             quotes: quoted.iter().map(|&quoted| if quoted { Ts(0) } else { Ts::FAR }).collect(),
             hedges: vec![Ts(0); quoted.len()],
+            orders: vec![Ts::FAR; quoted.len()],
             late_groups: 0,
             profits: vec![Money::ZERO; quoted.len()],
             profit_quote: Money::ZERO,
@@ -80,6 +83,32 @@ impl Agenda {
     /// The first group from `from` on whose hedge is due.
     pub(super) fn next_hedge(&self, from: usize, now: Ts) -> Option<usize> {
         next_due(&self.hedges, from, now)
+    }
+
+    /// There is news of an order of the instrument.
+    pub(super) fn order_now(&mut self, id: InstrumentId) {
+        self.orders[id.index()] = Ts(0);
+    }
+
+    /// The instrument's orders are looked at then, whatever was planned before.
+    pub(super) fn order_at(&mut self, id: InstrumentId, at: Ts) {
+        self.orders[id.index()] = at;
+    }
+
+    /// The instrument's orders are looked at by then.
+    pub(super) fn order_by(&mut self, id: InstrumentId, at: Ts) {
+        let due = &mut self.orders[id.index()];
+        *due = at.min(*due);
+    }
+
+    /// The first instrument from `from` on of which an order is due.
+    pub(super) fn next_order(&self, from: usize, now: Ts) -> Option<usize> {
+        next_due(&self.orders, from, now)
+    }
+
+    /// When the first order is due.
+    pub(super) fn orders_due(&self) -> Ts {
+        self.orders.iter().copied().min().unwrap_or(Ts::FAR)
     }
 
     /// When the first quote is due.

@@ -342,7 +342,7 @@ impl Engine {
             Step::Cancel => {
                 if let Some(order) = self.orders.find_mut(instrument, id) {
                     order.cancel_sent(self.now);
-                    self.orders_due = self.orders_due.min(order.wakeup().unwrap_or(Ts::FAR));
+                    self.agenda.order_by(instrument, order.wakeup().unwrap_or(Ts::FAR));
                     self.counts.cancels_sent += 1;
                     out.push(Action::Cancel { id, instrument });
                 }
@@ -375,7 +375,7 @@ impl Engine {
         }
         self.agenda.quote_now(instrument);
         self.agenda.hedge_now(self.desks[instrument.index()].group);
-        self.orders_due = Ts(0);
+        self.agenda.order_now(instrument);
     }
 
     fn on_refusal(
@@ -427,12 +427,10 @@ impl Engine {
 
     /// Looks at orders whose time has come: answers overdue, questions and cancels to repeat.
     pub(super) fn tend_orders(&mut self, out: &mut Vec<Action>) {
-        let now = self.now;
-        if now < self.orders_due {
-            return;
-        }
-        let bound = self.params.risk.order_unknown_bound;
-        for index in 0..self.desks.len() {
+        let (now, bound) = (self.now, self.params.risk.order_unknown_bound);
+        let mut from = 0;
+        while let Some(index) = self.agenda.next_order(from, now) {
+            from = index + 1;
             let instrument = self.desks[index].id;
             let steps: Vec<(OrderId, Step)> = self
                 .orders
@@ -443,9 +441,10 @@ impl Engine {
             for (id, step) in steps {
                 self.take_step(instrument, id, step, out);
             }
+            let next = self.orders.of(instrument).filter_map(crate::orders::Order::wakeup).min();
+            // The repeat of something that did not move on is at least a millisecond away.
+            let next = next.map_or(Ts::FAR, |at| at.max(now + Span::from_ms(1)));
+            self.agenda.order_at(instrument, next);
         }
-        let next = self.orders.all().filter_map(crate::orders::Order::wakeup).min();
-        // The repeat of something that did not move on is at least a millisecond away.
-        self.orders_due = next.map_or(Ts::FAR, |at| at.max(now + Span::from_ms(1)));
     }
 }

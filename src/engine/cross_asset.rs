@@ -73,9 +73,13 @@ impl Engine {
         let unit_quote = quoting::unit_base(&self.params.quoting, inputs) * inputs.fair_price;
         let held = |id: InstrumentId| {
             let other = &self.desks[id.index()];
+            let net = self.net_base(other);
+            if net.is_zero() {
+                return 0.0;
+            }
             // An asset without a price moves nothing until it has one again.
             let price = other.mid_f64().unwrap_or(0.0);
-            self.exposure(other).0.to_f64().unwrap_or(0.0) * price / unit_quote
+            net.to_f64().unwrap_or(0.0) * price / unit_quote
         };
         -lean.others.iter().map(|(id, per_unit)| per_unit * held(*id)).sum::<f64>()
     }

@@ -167,7 +167,6 @@ pub struct Engine {
     ledger_version: u64,
     /// When orders last left or ended: a venue read since then has the whole truth.
     quiet_since: Ts,
-    orders_due: Ts,
     checked_at: Ts,
     fair_tended_at: Ts,
     /// Room for the own orders of one instrument, kept from event to event.
@@ -232,7 +231,6 @@ impl Engine {
             session_since: None,
             ledger_version: 0,
             quiet_since: Ts(0),
-            orders_due: Ts::FAR,
             checked_at: Ts(0),
             fair_tended_at: Ts(0),
             own: Vec::new(),
@@ -269,7 +267,6 @@ impl Engine {
             self.tell_signals(out);
         }
         self.tend_accounts(out);
-        self.orders_due = self.orders_due.max(now + Span(1));
     }
 
     /// When to step again if nothing arrives; always later than the last `now`.
@@ -282,7 +279,8 @@ impl Engine {
         let hedges = if hedging { self.agenda.hedges_due() } else { Ts::FAR };
         let ending = matches!(self.state, State::Stopping | State::Halted);
         let accounts = self.venues.iter().filter_map(|venue| venue.account_due(ending));
-        let soonest = accounts.chain([self.agenda.quotes_due(), hedges, self.orders_due]).min();
+        let soonest =
+            accounts.chain([self.agenda.quotes_due(), hedges, self.agenda.orders_due()]).min();
         // A stale book is noticed, a state moves on and a stop is pressed within this time,
         // whatever else is silent.
         let beat = self.now + Span::from_ms(50);

@@ -48,7 +48,7 @@ impl Engine {
         let venue = &self.venues[self.desks[order.instrument.index()].venue.index()];
         let due = self.now + venue.request_timeout + venue.request_timeout;
         self.orders.insert(order.clone(), self.now, due);
-        self.orders_due = self.orders_due.min(due);
+        self.agenda.order_by(order.instrument, due);
         self.counts.orders_sent += 1;
         let tally = &mut self.desks[order.instrument.index()].tally;
         match order.purpose {
@@ -106,6 +106,12 @@ impl Engine {
             reducing_only: self.state.is_reducing_only(),
         };
         risk::approve(order, &desk.params.limits, &standing)
+    }
+
+    /// Net exposure of the desk's base asset over all venues, in base.
+    pub(super) fn net_base(&self, desk: &Desk) -> Money {
+        let members = self.groups[desk.group].members.iter().map(|id| &self.desks[id.index()]);
+        members.filter(|member| member.listed.is_some()).map(Desk::off_target_base).sum()
     }
 
     /// Net exposure of the desk's base asset over all venues, and what live orders could still buy
@@ -178,7 +184,7 @@ impl Engine {
             return;
         }
         order.cancel_sent(now);
-        self.orders_due = self.orders_due.min(order.wakeup().unwrap_or(Ts::FAR));
+        self.agenda.order_by(instrument, order.wakeup().unwrap_or(Ts::FAR));
         self.venues[venue.index()].budget.take(Lane::Cancel, now);
         self.counts.cancels_sent += 1;
         out.push(Action::Cancel { id, instrument });
@@ -212,7 +218,7 @@ impl Engine {
         let due = now + session.request_timeout + session.request_timeout;
         if let Some(order) = self.orders.find_mut(instrument, id) {
             order.amend_sent(px, qty, due);
-            self.orders_due = self.orders_due.min(order.wakeup().unwrap_or(Ts::FAR));
+            self.agenda.order_by(instrument, order.wakeup().unwrap_or(Ts::FAR));
             self.counts.amends_sent += 1;
             let side = order.new.side;
             out.push(Action::Amend(Amend { id, instrument, side, px, qty }));

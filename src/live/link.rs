@@ -1,7 +1,9 @@
 //! One websocket: opened with jittered delay, watched for life, bounded in both directions.
 //!
 //! The driver polls it directly from the trading thread: a frame costs no task switch and no
-//! channel. A connection proves its life by any frame; when it is quiet we ping. A peer that has
+//! channel. A socket that nothing has woken since it was found empty is left alone: looking clears
+//! [`READ_BYTES`], and that of every silent link would push the decision out of the nearest cache.
+//! A connection proves its life by any frame; when it is quiet we ping. A peer that has
 //! answered a ping once is held to that (`silent_after`); one that never did gets the longer
 //! `silent_without_pong`, since venues ping on their own only every 20 s (Binance Spot) or 3 min
 //! (USD-M).
@@ -15,9 +17,11 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use futures_util::task::AtomicWaker;
 use futures_util::{Sink, Stream};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
@@ -104,6 +108,24 @@ enum Successor {
     Ready(Box<Socket>, Instant),
 }
 
+/// Whether something has happened on a socket; passes it on to the driver.
+#[derive(Default)]
+struct Bell {
+    rung: AtomicBool,
+    driver: AtomicWaker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.driver.wake();
+    }
+}
+
 /// One websocket, open, opening or closed.
 pub(super) struct Link {
     limits: Limits,
@@ -115,14 +137,20 @@ pub(super) struct Link {
     last_ping: Instant,
     answers_pings: bool,
     unflushed: bool,
+    /// Rung by the open socket.
+    bell: Arc<Bell>,
+    waker: Waker,
 }
 
 impl Link {
     pub(super) fn new(limits: Limits, tls: Arc<ClientConfig>) -> Link {
         let now = clock::instant();
+        let bell = Arc::new(Bell::default());
         Link {
             limits,
             tls,
+            waker: Waker::from(Arc::clone(&bell)),
+            bell,
             state: State::Closed,
             successor: None,
             last_attempt: None,
@@ -218,11 +246,7 @@ impl Link {
             State::Opening(opening) => match opening.as_mut().poll(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(socket)) => {
-                    self.state = State::Open(Box::new(socket));
-                    self.last_heard = now;
-                    self.answers_pings = false;
-                    self.unflushed = false;
-                    self.ping(now);
+                    self.open_with(Box::new(socket), now);
                     Poll::Ready(Heard::Open)
                 }
                 Poll::Ready(Err(why)) => {
@@ -231,15 +255,26 @@ impl Link {
                 }
             },
             State::Open(socket) => {
+                // The driver is known before the bell is looked at: a ring in between wakes it.
+                self.bell.driver.register(cx.waker());
+                if !self.unflushed && !self.bell.rung.swap(false, Ordering::AcqRel) {
+                    return Poll::Pending;
+                }
+                let mut cx = Context::from_waker(&self.waker);
                 let mut socket = Pin::new(&mut **socket);
                 if self.unflushed {
-                    match socket.as_mut().poll_flush(cx) {
+                    match socket.as_mut().poll_flush(&mut cx) {
                         Poll::Pending => {}
                         Poll::Ready(Ok(())) => self.unflushed = false,
                         Poll::Ready(Err(error)) => return Poll::Ready(self.closed(&error, now)),
                     }
                 }
-                match socket.poll_next(cx) {
+                let heard = socket.poll_next(&mut cx);
+                if heard.is_ready() {
+                    // More may wait behind it, of which nobody will tell.
+                    self.bell.rung.store(true, Ordering::Release);
+                }
+                match heard {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(None) => Poll::Ready(self.closed(&Error::ConnectionClosed, now)),
                     Poll::Ready(Some(Err(error))) => Poll::Ready(self.closed(&error, now)),
@@ -272,12 +307,18 @@ impl Link {
     }
 
     fn serve(&mut self, socket: Box<Socket>, now: Instant) -> Heard {
+        self.open_with(socket, now);
+        Heard::Renewed
+    }
+
+    fn open_with(&mut self, socket: Box<Socket>, now: Instant) {
         self.state = State::Open(socket);
         self.last_heard = now;
         self.answers_pings = false;
         self.unflushed = false;
+        // Whatever waits in it was announced to others.
+        self.bell.rung.store(true, Ordering::Release);
         self.ping(now);
-        Heard::Renewed
     }
 
     fn closed(&mut self, error: &Error, now: Instant) -> Heard {

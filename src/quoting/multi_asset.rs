@@ -58,7 +58,8 @@ impl MultiAsset {
             })
             .collect();
         let entry = |i: usize, j: usize| solved[i].1 * sigma[i][j] * solved[j].1;
-        let root = square_root((0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect())?;
+        let rows: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect();
+        let root = square_root(&rows)?;
         let scale = (gamma / 8.0).sqrt();
         let matrix: Vec<Vec<f64>> = (0..n)
             .map(|i| (0..n).map(|j| scale * root[i][j] / (solved[i].1 * solved[j].1)).collect())
@@ -94,49 +95,91 @@ impl MultiAsset {
 /// The square root of a symmetric matrix, by Jacobi rotations. Eigenvalues below zero count as zero:
 /// correlations that were measured pair by pair need not fit together. `None` where the matrix is
 /// not symmetric or not finite.
-fn square_root(mut m: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
-    let n = m.len();
-    let size = m.iter().flatten().map(|v| v * v).sum::<f64>().sqrt();
-    let symmetric = (0..n).all(|i| (0..i).all(|j| (m[i][j] - m[j][i]).abs() <= 1e-9 * size));
+fn square_root(rows: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+    let n = rows.len();
+    let mut m: Vec<f64> = rows.iter().flatten().copied().collect();
+    let size = m.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let symmetric =
+        (0..n).all(|i| (0..i).all(|j| (m[i * n + j] - m[j * n + i]).abs() <= 1e-9 * size));
     if !(size.is_finite() && symmetric) {
         return None;
     }
-    let mut vectors: Vec<Vec<f64>> =
-        (0..n).map(|i| (0..n).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+    // Row by row the eigenvectors.
+    let mut vectors = vec![0.0; n * n];
+    vectors.iter_mut().step_by(n + 1).for_each(|own| *own = 1.0);
+    // What is left beside the diagonal in the end is less than the last digit of the whole. Each
+    // sweep squares it; without an end to it, rounding noise would be turned round for ever.
+    let negligible = 1e-17 * size / n as f64;
     for _ in 0..60 {
-        let rest: f64 =
-            (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| m[i][j].powi(2)).sum();
-        if rest.sqrt() <= 1e-17 * size {
-            break;
-        }
+        let mut turned = false;
         for p in 0..n {
             for q in p + 1..n {
-                rotate(&mut m, &mut vectors, p, q);
+                if m[p * n + q].abs() > negligible {
+                    rotate(&mut m, &mut vectors, n, p, q);
+                    turned = true;
+                }
             }
         }
+        if !turned {
+            break;
+        }
     }
-    let roots: Vec<f64> = (0..n).map(|i| m[i][i].max(0.0).sqrt()).collect();
-    let entry = |i: usize, j: usize| (0..n).map(|e| vectors[i][e] * roots[e] * vectors[j][e]).sum();
-    Some((0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect())
+    let mut root = vec![vec![0.0; n]; n];
+    for (e, vector) in vectors.chunks(n).enumerate() {
+        let value = m[e * n + e].max(0.0).sqrt();
+        for (row, own) in root.iter_mut().zip(vector) {
+            row.iter_mut().zip(vector).for_each(|(sum, other)| *sum += own * value * other);
+        }
+    }
+    Some(root)
 }
 
-/// One rotation, after which `m[p][q]` is zero.
-fn rotate(m: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize) {
-    if m[p][q] == 0.0 {
-        return;
-    }
-    let theta = (m[q][q] - m[p][p]) / (2.0 * m[p][q]);
+/// One rotation, after which the entries of `p` and `q` are zero.
+fn rotate(m: &mut [f64], vectors: &mut [f64], n: usize, p: usize, q: usize) {
+    let (joint, first, second) = (m[p * n + q], m[p * n + p], m[q * n + q]);
+    let theta = (second - first) / (2.0 * joint);
     let sign = if theta < 0.0 { -1.0 } else { 1.0 };
-    let t = sign / (theta.abs() + theta.hypot(1.0));
-    let c = 1.0 / t.hypot(1.0);
+    let t = sign / (theta.abs() + (theta * theta + 1.0).sqrt());
+    let c = 1.0 / (t * t + 1.0).sqrt();
     let s = t * c;
-    for row in m.iter_mut().chain(vectors.iter_mut()) {
-        let (a, b) = (row[p], row[q]);
-        row[p] = c * a - s * b;
-        row[q] = s * a + c * b;
+    for rows in [&mut *m, vectors] {
+        let (above, below) = rows.split_at_mut(q * n);
+        for (x, y) in above[p * n..].iter_mut().zip(&mut below[..n]).take(n) {
+            (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
+        }
     }
-    let (above, below) = m.split_at_mut(q);
-    for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
-        (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
+    for k in 0..n {
+        (m[k * n + p], m[k * n + q]) = (m[p * n + k], m[q * n + k]);
+    }
+    m[p * n + p] = first - t * joint;
+    m[q * n + q] = second + t * joint;
+    (m[p * n + q], m[q * n + p]) = (0.0, 0.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_of_twenty_squares_to_them() {
+        // Some alike, some opposite, one that is the sum of two: eigenvalues that coincide and vanish.
+        let n = 20;
+        let load = |i: usize, j: usize| f64::from(((i * 7 + j * 3) % 11) as u32) - 5.0;
+        let product = |a: &dyn Fn(usize, usize) -> f64, b: &dyn Fn(usize, usize) -> f64| {
+            let entry = |i, j| (0..n).map(|e| a(i, e) * b(e, j)).sum::<f64>();
+            (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect::<Vec<Vec<f64>>>()
+        };
+        let singular = product(&load, &|i, j| load(j, i));
+        let alike: Vec<Vec<f64>> =
+            (0..n).map(|i| (0..n).map(|j| if i == j { 1.0 } else { 0.7 }).collect()).collect();
+        for matrix in [singular, alike] {
+            let root = square_root(&matrix).unwrap();
+            let square = product(&|i, j| root[i][j], &|i, j| root[i][j]);
+            let size = matrix.iter().flatten().map(|v| v * v).sum::<f64>().sqrt();
+            let pairs = square.iter().flatten().zip(matrix.iter().flatten());
+            let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off <= 1e-13 * size, "{off}");
+            assert!((0..n).all(|i| (0..n).all(|j| (root[i][j] - root[j][i]).abs() < 1e-12)));
+        }
     }
 }
