@@ -14,9 +14,6 @@ const WOULD_TAKE_PAUSE: Span = Span::from_ms(50);
 const REFUSAL_PAUSE: Span = Span::from_ms(1000);
 /// Pause between two renewals of a book that has thinned out or fallen mute.
 const RESYNC_PAUSE: Span = Span::from_s(15);
-/// Between two fills that quotes are changed for at once, whatever their pace: one more requote a
-/// second is what the message budget has to spare.
-const ANSWER_PAUSE: Span = Span::from_s(1);
 /// Pause before the account is read after a message that could not be.
 const GARBLED_PAUSE: Span = Span::from_s(1);
 /// Longest pause after refusals.
@@ -240,14 +237,11 @@ impl Engine {
         self.agenda.hedge_now(desk.group);
         for &member in &self.groups[desk.group].members {
             self.agenda.quote_now(member);
-            // A fill is answered at once, however short ago a side was changed; those that follow
-            // at its heels keep the pace, or the message budget would not last.
-            let desk = &mut self.desks[member.index()];
-            if now.since(desk.answered_at) >= ANSWER_PAUSE {
-                desk.answered_at = now;
-                for side in &mut desk.sides {
-                    side.changed_at = Ts(0);
-                }
+            // Every fill is answered at once, however short ago a side was changed. The pace is
+            // there against churn that books cause; fills are as many as our own orders at most,
+            // and the message budget with its reserve holds for the answers too.
+            for side in &mut self.desks[member.index()].sides {
+                side.changed_at = Ts(0);
             }
         }
         if purpose == Some(Purpose::Quote) && self.params.pace.post_fill_pause > Span::ZERO {

@@ -58,8 +58,6 @@ pub(super) struct Desk {
     pub(super) target_base: Option<Money>,
     /// Held now, in base: balance of a spot asset, position of a perpetual.
     pub(super) held_base: Money,
-    /// When a fill last made the quotes change at once.
-    pub(super) answered_at: Ts,
     /// When our last fill arrived.
     pub(super) filled_at: Ts,
     /// Lots and cash; flat means on target.
@@ -121,6 +119,8 @@ pub(super) struct DeskSide {
     pub(super) reason: Reason,
     /// When its orders were last changed.
     pub(super) changed_at: Ts,
+    /// What is wanted is not all on its way: pace, budget or an open answer holds it back.
+    pub(super) owed: bool,
     /// It shows nothing until then, for that reason.
     pub(super) pause: Option<(Ts, Reason)>,
     /// Refusals in a row.
@@ -137,6 +137,7 @@ impl Desk {
         let side = DeskSide {
             reason: Reason::Starting,
             changed_at: Ts(0),
+            owed: false,
             pause: None,
             refusals: 0,
             counted_at: Ts(0),
@@ -174,7 +175,6 @@ impl Desk {
             funding_interval: FUNDING_INTERVAL,
             traded_at: Ts(0),
             held_base: Money::ZERO,
-            answered_at: Ts(0),
             filled_at: Ts(0),
             position: Position::flat(),
             attribution: Attribution::new(),
