@@ -758,10 +758,11 @@ fn every_fill_changes_both_quotes_in_its_own_step() {
     let mut buy = placed(&first, "buy").unwrap_or_else(|| panic!("{first:?}"));
     let mut sell = placed(&first, "sell").unwrap_or_else(|| panic!("{first:?}"));
     story.play(&format!("20ms ack {buy}; ack {sell}"));
-    for ms in [1000, 1100, 1200, 1300] {
-        let lines = story.play(&format!("{ms}ms fill {buy} 0.002; filled {buy} 0.002"));
+    for (ms, hit_buy) in [(1000, true), (1100, false), (1200, true), (1300, false)] {
+        let hit = if hit_buy { &buy } else { &sell };
+        let lines = story.play(&format!("{ms}ms fill {hit} 0.002; filled {hit} 0.002"));
         assert!(!story.engine.owes_quotes(InstrumentId(0)), "{ms} ms: {lines:?}");
-        let gone = std::mem::take(&mut sell);
+        let gone = if hit_buy { sell } else { buy };
         buy = placed(&lines, "buy").unwrap_or_else(|| panic!("{ms} ms: {lines:?}"));
         sell = placed(&lines, "sell").unwrap_or_else(|| panic!("{ms} ms: {lines:?}"));
         story.play(&format!("{}ms canceled {gone}; ack {buy}; ack {sell}", ms + 10));
