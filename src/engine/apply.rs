@@ -238,13 +238,11 @@ impl Engine {
         self.agenda.hedge_now(desk.group);
         for &member in &self.groups[desk.group].members {
             self.agenda.quote_now(member);
-            // A fill is answered at once, however short ago a side was changed; in a storm of them
-            // the pace is kept, or nothing would be left to answer the market with.
-            let desk = &mut self.desks[member.index()];
-            if self.venues[desk.venue.index()].budget.is_ample(now) {
-                for side in &mut desk.sides {
-                    side.changed_at = Ts(0);
-                }
+            // Every fill is answered at once, however short ago a side was changed. The pace is
+            // there against churn that books cause; fills are as many as our own orders at most,
+            // and the message budget with its reserve holds for the answers too.
+            for side in &mut self.desks[member.index()].sides {
+                side.changed_at = Ts(0);
             }
         }
         if purpose == Some(Purpose::Quote) && self.params.pace.post_fill_pause > Span::ZERO {

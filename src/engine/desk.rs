@@ -120,6 +120,8 @@ pub(super) struct DeskSide {
     pub(super) reason: Reason,
     /// When its orders were last changed.
     pub(super) changed_at: Ts,
+    /// What is wanted is not all on its way: pace, budget or an open answer holds it back.
+    pub(super) owed: bool,
     /// It shows nothing until then, for that reason.
     pub(super) pause: Option<(Ts, Reason)>,
     /// Refusals in a row.
@@ -136,6 +138,7 @@ impl Desk {
         let side = DeskSide {
             reason: Reason::Starting,
             changed_at: Ts(0),
+            owed: false,
             pause: None,
             refusals: 0,
             counted_at: Ts(0),

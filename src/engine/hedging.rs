@@ -348,7 +348,13 @@ impl Engine {
     ) {
         match change {
             Change::Cancel { id: order } => self.cancel(id, order, out),
-            Change::Amend { id: order, px, qty } => self.amend(id, order, px, qty, out),
+            Change::Amend { id: order, px, qty } => {
+                if self.amend(id, order, px, qty, out).is_err() {
+                    let venue = self.desks[id.index()].venue;
+                    let at = self.venues[venue.index()].budget.quote_at(self.now);
+                    self.hedge_by(index, at);
+                }
+            }
             Change::Place(Quote { px, qty }) => {
                 let desk = &self.desks[id.index()];
                 let Some(touch) = desk.book.touch() else { return };

@@ -119,6 +119,13 @@ impl Engine {
         self.show(&quotes, out);
     }
 
+    /// Whether quotes that an instrument should show are held back by pace, budget or an answer
+    /// that the venue still owes.
+    #[must_use]
+    pub fn owes_quotes(&self, id: InstrumentId) -> bool {
+        self.desks[id.index()].sides.iter().any(|side| side.owed)
+    }
+
     /// Why the market, the connection or the daemon allows no quote at all, if so.
     pub(super) fn market_reason(&self, id: InstrumentId) -> Option<Reason> {
         let desk = &self.desks[id.index()];
@@ -337,7 +344,7 @@ impl Engine {
         wanted: &QuoteSide,
         out: &mut Vec<Action>,
     ) {
-        let plan = {
+        let (plan, unserved) = {
             let desk = &self.desks[id.index()];
             let working: Vec<Working<'_>> = self
                 .orders
@@ -345,12 +352,18 @@ impl Engine {
                 .filter(|o| o.new.side == side && o.new.purpose == Purpose::Quote)
                 .map(Working)
                 .collect();
-            changes(side, &wanted.levels, &working, self.tolerance(desk), self.now)
+            let tolerance = self.tolerance(desk);
+            let served = |quote| working.iter().any(|w| w.serves(quote, tolerance, self.now));
+            let unserved = wanted.levels.iter().filter(|quote| !served(**quote)).count();
+            (changes(side, &wanted.levels, &working, tolerance, self.now), unserved)
         };
+        let planned = plan.iter().filter(|change| !matches!(change, Change::Cancel { .. })).count();
+        self.desks[id.index()].sides[side.index()].owed = planned < unserved;
         let pulling = wanted.levels.is_empty();
         let next = self.desks[id.index()].sides[side.index()].changed_at
             + self.params.pace.reprice_min_interval;
         if !plan.is_empty() && !pulling && self.now < next {
+            self.desks[id.index()].sides[side.index()].owed = true;
             self.agenda.quote_by(id, next);
             return;
         }
@@ -362,6 +375,7 @@ impl Engine {
         for change in plan {
             if let Err(blocked) = self.carry_out(id, side, change, out) {
                 reason = blocked;
+                self.desks[id.index()].sides[side.index()].owed = true;
                 self.wait_for(id, blocked);
             }
         }
@@ -417,10 +431,7 @@ impl Engine {
                 self.cancel(id, order, out);
                 Ok(())
             }
-            Change::Amend { id: order, px, qty } => {
-                self.amend(id, order, px, qty, out);
-                Ok(())
-            }
+            Change::Amend { id: order, px, qty } => self.amend(id, order, px, qty, out),
             Change::Place(Quote { px, qty }) => {
                 let wish = Wish {
                     instrument: id,

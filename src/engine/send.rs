@@ -4,7 +4,7 @@ use super::Engine;
 use super::desk::Desk;
 use crate::domain::{
     Action, Amend, Instrument, InstrumentId, InstrumentKind, Money, NewOrder, Note, OrderId,
-    OrderKind, Purpose, Px, Qty, Reason, Side, Ts, planted,
+    OrderKind, Purpose, Px, Qty, Reason, Side, Ts, VenueId, planted,
 };
 use crate::orders::{Order, Phase, Request};
 use crate::risk::{self, Approved, Lane, Standing};
@@ -32,13 +32,7 @@ impl Engine {
                 purpose: wish.purpose,
             }));
         })?;
-        let lane = if wish.purpose == Purpose::Quote { Lane::Quote } else { Lane::Reduce };
-        let now = self.now;
-        let venue = &mut self.venues[self.desks[wish.instrument.index()].venue.index()];
-        if !venue.budget.take(lane, now) {
-            let blocked = venue.budget.blocked_until(now).is_some();
-            return Err(if blocked { Reason::Throttled } else { Reason::Budget });
-        }
+        self.spend(self.desks[wish.instrument.index()].venue, wish.purpose)?;
         Ok(self.send(approved, out))
     }
 
@@ -190,7 +184,8 @@ impl Engine {
         out.push(Action::Cancel { id, instrument });
     }
 
-    /// Changes a resting order in place if every limit allows what it would become.
+    /// Changes a resting order in place if every limit allows what it would become; one that may
+    /// not become it is cancelled. Says why if the change has to wait.
     pub(super) fn amend(
         &mut self,
         instrument: InstrumentId,
@@ -198,23 +193,21 @@ impl Engine {
         px: Px,
         qty: Qty,
         out: &mut Vec<Action>,
-    ) {
+    ) -> Result<(), Reason> {
         let desk = &self.desks[instrument.index()];
         let venue = desk.venue;
-        let Some(order) = self.orders.find(instrument, id).cloned() else { return };
+        let Some(order) = self.orders.find(instrument, id).cloned() else { return Ok(()) };
         let grows = qty > order.qty || px != order.px;
         if grows
             && !planted("amends_ungated")
             && !self.may_become(&order.new, px, qty - order.traded)
         {
             self.cancel(instrument, id, out);
-            return;
+            return Ok(());
         }
         let now = self.now;
-        let session = &mut self.venues[venue.index()];
-        if !session.budget.take(Lane::Quote, now) {
-            return;
-        }
+        self.spend(venue, order.new.purpose)?;
+        let session = &self.venues[venue.index()];
         let due = now + session.request_timeout + session.request_timeout;
         if let Some(order) = self.orders.find_mut(instrument, id) {
             order.amend_sent(px, qty, due);
@@ -223,6 +216,19 @@ impl Engine {
             let side = order.new.side;
             out.push(Action::Amend(Amend { id, instrument, side, px, qty }));
         }
+        Ok(())
+    }
+
+    /// Takes one message from a venue's budget, or says why there is none.
+    fn spend(&mut self, venue: VenueId, purpose: Purpose) -> Result<(), Reason> {
+        let lane = if purpose == Purpose::Quote { Lane::Quote } else { Lane::Reduce };
+        let now = self.now;
+        let budget = &mut self.venues[venue.index()].budget;
+        if budget.take(lane, now) {
+            return Ok(());
+        }
+        let blocked = budget.blocked_until(now).is_some();
+        Err(if blocked { Reason::Throttled } else { Reason::Budget })
     }
 
     /// Whether the gate would pass the order's remainder whole at another price or quantity. The

@@ -420,7 +420,8 @@ impl Driver {
             actions.iter().filter(|action| !matches!(action, Action::Note(_))).collect();
         wire.sort_by_key(|action| wire_order(action));
         self.send_all(now, &wire).await;
-        self.reactions.on_step(self.heard_at, clock::instant(), &actions);
+        let owed = |id| self.engine.owes_quotes(id);
+        self.reactions.on_step(self.heard_at, clock::instant(), &actions, owed);
         self.seq += 1;
         self.parts.metrics.steps.inc();
         // Copied out after the wire was served; the rooms are kept for the next step.

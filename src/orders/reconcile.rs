@@ -46,7 +46,7 @@ pub struct Working<'a>(pub &'a Order);
 
 impl Working<'_> {
     /// Whether it can stand for that wanted quote as it is.
-    fn serves(self, quote: Quote, tolerance: Tolerance, now: Ts) -> bool {
+    pub(crate) fn serves(self, quote: Quote, tolerance: Tolerance, now: Ts) -> bool {
         let (px, left) = (self.0.px, self.0.remaining());
         let distance_bps = ((px.0 - quote.px.0).abs() as f64) / (quote.px.0.max(1) as f64) * 1e4;
         let fresh = now.since(self.0.sent_at) < tolerance.max_age;

@@ -85,12 +85,6 @@ impl Budget {
         true
     }
 
-    /// Whether at least half of what quotes may use in a second is left.
-    #[must_use]
-    pub fn is_ample(&self, now: Ts) -> bool {
-        self.tokens_at(now) >= f64::midpoint(self.reserve, self.per_second)
-    }
-
     /// When a quote message has room again; not after `now`: it has.
     #[must_use]
     pub fn quote_at(&self, now: Ts) -> Ts {

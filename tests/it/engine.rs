@@ -732,6 +732,43 @@ fn a_target_that_is_as_found_is_told_so_that_it_is_remembered() {
     assert_eq!(engine.status(story.now()).instruments[0].target_base, Some(dec("5")));
 }
 
+/// However fast fills follow each other and whatever the pace of changes, each is answered with
+/// both sides in the very step that brought it, until the budget keeps its reserve.
+#[test]
+fn every_fill_changes_both_quotes_in_its_own_step() {
+    let mut params = params();
+    params.hedge = None;
+    params.pace.reprice_min_interval = Span::from_ms(250);
+    let mut story = Story::with(params);
+    story.play("0ms connected");
+    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
+    let placed = |lines: &[String], side: &str| {
+        lines.iter().find_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let ours = words.len() > 3 && words[0] == "place" && words[3] == side;
+            ours.then(|| words[1].to_owned())
+        })
+    };
+    let first = story.play("10ms book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1");
+    let mut buy = placed(&first, "buy").unwrap_or_else(|| panic!("{first:?}"));
+    let mut sell = placed(&first, "sell").unwrap_or_else(|| panic!("{first:?}"));
+    story.play(&format!("20ms ack {buy}; ack {sell}"));
+    for (ms, hit_buy) in [(1000, true), (1100, false), (1200, true), (1300, false)] {
+        let hit = if hit_buy { &buy } else { &sell };
+        let lines = story.play(&format!("{ms}ms fill {hit} 0.002; filled {hit} 0.002"));
+        assert!(!story.engine.owes_quotes(InstrumentId(0)), "{ms} ms: {lines:?}");
+        let gone = if hit_buy { sell } else { buy };
+        buy = placed(&lines, "buy").unwrap_or_else(|| panic!("{ms} ms: {lines:?}"));
+        sell = placed(&lines, "sell").unwrap_or_else(|| panic!("{ms} ms: {lines:?}"));
+        story.play(&format!("{}ms canceled {gone}; ack {buy}; ack {sell}", ms + 10));
+    }
+    // What the books do keeps the pace.
+    let moved = "book spot 60030.00x1 60030.01x1; book perp 60010.0x1 60010.1x1";
+    let lines = story.play(&format!("1320ms {moved}"));
+    assert_eq!(placed(&lines, "sell"), None, "{lines:?}");
+    assert!(story.engine.owes_quotes(InstrumentId(0)));
+}
+
 #[test]
 fn a_mute_market_stream_is_asked_for_anew() {
     let mut story = Story::new();

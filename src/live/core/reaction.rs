@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::super::metrics::{self, Reactions as Shown};
 use crate::domain::{Action, InstrumentId, Note, Purpose, ReactionTimes};
 
-/// What is not answered by then needed no answer: the quotes that stood were still right.
+/// What is not answered by then no longer counts as its answer.
 const UNANSWERED: Duration = Duration::from_secs(10);
 
 /// Reaction times over the run.
@@ -30,8 +30,16 @@ impl Reactions {
         }
     }
 
-    /// What one step did about a batch heard at `heard`, its requests written at `written`.
-    pub(super) fn on_step(&mut self, heard: Instant, written: Instant, actions: &[Action]) {
+    /// What one step did about a batch heard at `heard`, its requests written at `written`. `owed`
+    /// says whether quotes of an instrument are still held back: where none are, the quotes that
+    /// stand are still right, and a later change answers something else.
+    pub(super) fn on_step(
+        &mut self,
+        heard: Instant,
+        written: Instant,
+        actions: &[Action],
+        owed: impl Fn(InstrumentId) -> bool,
+    ) {
         for action in actions {
             match action {
                 Action::Note(Note::Filled {
@@ -54,7 +62,7 @@ impl Reactions {
                 self.filled = None;
                 metrics::record(&mut self.requotes, took.as_nanos());
                 self.shown.requotes.observe(took.as_secs_f64());
-            } else if took > UNANSWERED {
+            } else if took > UNANSWERED || !owed(instrument) {
                 self.filled = None;
             }
         }
@@ -110,12 +118,16 @@ mod tests {
             let id = OrderId { epoch: 1, counter: 1 };
             Action::Amend(Amend { id, instrument, side: Side::Buy, px: Px(1), qty: Qty(1) })
         };
-        reactions.on_step(at(0), at(1), &[fill, amend(InstrumentId(1))]);
+        reactions.on_step(at(0), at(1), &[fill.clone(), amend(InstrumentId(1))], |_| true);
         assert_eq!(reactions.status().fill_to_requote_count, 0, "another instrument's");
-        reactions.on_step(at(4), at(5), &[amend(InstrumentId(0))]);
+        reactions.on_step(at(4), at(5), &[amend(InstrumentId(0))], |_| false);
         let status = reactions.status();
         assert_eq!(status.fill_to_requote_count, 1);
         assert!((status.fill_to_requote_p50_us / 5000.0 - 1.0).abs() < 0.02, "{status:?}");
+        // Nothing was to be changed for this one: what is changed later answers something else.
+        reactions.on_step(at(6), at(7), &[fill], |_| false);
+        reactions.on_step(at(8), at(9), &[amend(InstrumentId(0))], |_| false);
+        assert_eq!(reactions.status().fill_to_requote_count, 1);
         let hedge = Action::Note(Note::HedgeStarted {
             instrument: InstrumentId(1),
             side: Side::Sell,
@@ -123,7 +135,7 @@ mod tests {
             exposure_base: 1.0,
             waited_ms: Some(20),
         });
-        reactions.on_step(at(10), at(11), &[hedge]);
+        reactions.on_step(at(10), at(11), &[hedge], |_| false);
         assert!((reactions.status().edge_to_hedge_p99_us / 21_000.0 - 1.0).abs() < 0.02);
     }
 }
