@@ -6,6 +6,8 @@ use crate::engine::FairFrom;
 use crate::market::FairPrice;
 use crate::simulate::Scenario;
 
+use super::metrics::spot_maker_fee_bps;
+
 /// The strategies, from the plainest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strategy {
@@ -33,10 +35,13 @@ impl Strategy {
     }
 
     /// The configuration with this strategy. The limit on capital at risk is off, so that what is
-    /// compared is the strategies and not the limit; `fixed` quotes as wide as `half_spread_bps`.
+    /// compared is the strategies and not the limit; the edge wanted gives back the maker fee, so
+    /// that all quote for a market maker's tier without one, as the models reckon; `fixed` quotes
+    /// as wide as `half_spread_bps`.
     pub(super) fn scenario(self, base: &Scenario, half_spread_bps: f64) -> Scenario {
         base.varied(|settings| {
             settings.capital.max_capital_at_risk_quote = None;
+            settings.quoting.min_edge = Bps(-spot_maker_fee_bps());
             match self {
                 Strategy::Fixed => fixed(settings, half_spread_bps),
                 Strategy::AvellanedaStoikov => model(settings, IntensityModel::AvellanedaStoikov),
