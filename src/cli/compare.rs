@@ -34,16 +34,16 @@ pub(super) fn compare(args: &CompareArgs) -> Exit {
     if args.seeds.to - args.seeds.from < 2 || times.span < Span::from_s(60) {
         return complain(&"at least two seeds of at least 1m are compared", Exit::Config);
     }
-    if let Err(text) = strategies::check(base.settings()) {
-        return complain(&text, Exit::Config);
-    }
     let compared = Strategy::Full.scenario(&base, 0.0);
     let quoted = if args.sweep.is_some() { &base } else { &compared };
     let Some(risk) = Risk::of(quoted.settings()) else {
-        return complain(&"its levels must have sizes", Exit::Config);
+        return complain(&"it must set inventory_std_target_base, the measure of risk", Exit::Config);
     };
     if let Some(knob) = &args.sweep {
         return sweep::sweep(args, knob, &base, times, risk);
+    }
+    if let Err(text) = strategies::check(base.settings()) {
+        return complain(&text, Exit::Config);
     }
     match comparison(args, &base, times, risk) {
         Ok(comparison) if args.json => say(&format!("{}\n", comparison.json())),

@@ -1,7 +1,7 @@
 //! Which strategies are compared? One configuration, four ways to quote.
 
 use crate::config::{IntensityModel, InventoryRisk, Model, Settings};
-use crate::domain::Bps;
+use crate::domain::{Bps, Money};
 use crate::engine::FairFrom;
 use crate::market::FairPrice;
 use crate::simulate::Scenario;
@@ -47,7 +47,9 @@ impl Strategy {
                 Strategy::AvellanedaStoikov => model(settings, IntensityModel::AvellanedaStoikov),
                 Strategy::Glft | Strategy::Full => model(settings, IntensityModel::Glft),
             }
-            if self != Strategy::Full {
+            if self == Strategy::Full {
+                hedge_less(settings);
+            } else {
                 plain(settings);
             }
         })
@@ -69,6 +71,20 @@ fn fixed(settings: &mut Settings, half_spread_bps: f64) {
     quoting.size_skew = 0.0;
     quoting.use_funding_carry = false;
     quoting.cross_asset_skew = false;
+}
+
+/// Where hedges begin, in deviations of inventory aimed at, unless the configuration waits longer:
+/// at hardly more than one, as the demo does to have something to show, they cost more than the
+/// risk that they remove.
+const HEDGE_FROM: f64 = 2.0;
+
+fn hedge_less(settings: &mut Settings) {
+    if let Model::Intensity { risk: InventoryRisk::StdTargetBase(std_base), .. } =
+        settings.quoting.model
+        && let Ok(from) = Money::try_from(HEDGE_FROM * std_base)
+    {
+        settings.hedge.trigger_base = settings.hedge.trigger_base.max(from);
+    }
 }
 
 /// The textbook: around the mid of the own book, no signal, no hedge.
