@@ -37,7 +37,10 @@ pub(super) fn compare(args: &CompareArgs) -> Exit {
     let compared = Strategy::Full.scenario(&base, 0.0);
     let quoted = if args.sweep.is_some() { &base } else { &compared };
     let Some(risk) = Risk::of(quoted.settings()) else {
-        return complain(&"it must set inventory_std_target_base, the measure of risk", Exit::Config);
+        return complain(
+            &"it must set inventory_std_target_base, the measure of risk",
+            Exit::Config,
+        );
     };
     if let Some(knob) = &args.sweep {
         return sweep::sweep(args, knob, &base, times, risk);

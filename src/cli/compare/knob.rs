@@ -16,7 +16,8 @@ impl std::str::FromStr for Knob {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Knob, String> {
-        let wanted = || format!("{text}: wanted is KEY=VALUE,VALUE… such as hedge.enabled=true,false");
+        let wanted =
+            || format!("{text}: wanted is KEY=VALUE,VALUE… such as hedge.enabled=true,false");
         let (key, values) = text.split_once('=').ok_or_else(wanted)?;
         let values: Vec<String> = values.split(',').map(|value| value.trim().to_owned()).collect();
         let key = key.trim().to_owned();

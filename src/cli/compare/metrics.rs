@@ -36,9 +36,7 @@ impl Risk {
         let levels = settings.quoting.levels.iter().map(|level| {
             let size = match level.size {
                 LevelSize::Base(base) => base.to_f64().unwrap_or(f64::NAN),
-                LevelSize::Quote(quote) => {
-                    quote.to_f64().unwrap_or(f64::NAN) / flow.start_price
-                }
+                LevelSize::Quote(quote) => quote.to_f64().unwrap_or(f64::NAN) / flow.start_price,
             };
             (level.offset.0, size)
         });
@@ -118,37 +116,40 @@ const fn headline(name: &'static str, decimals: usize, of: fn(&Session, Risk) ->
 }
 
 /// All of them, in the order in which they are told.
-pub(super) const METRICS: &[Metric] = &[
-    headline("result before fees, quote/h", 2, |s, _| before_fees(s)),
-    headline("result at the fee quoted for, quote/h", 2, as_quoted_for),
-    headline("result at VIP 0 fees, quote/h", 2, |s, _| hourly(s, |s| s.profit_quote)),
-    metric("- spread capture, quote/h", 2, |s, _| hourly(s, |s| s.parts.spread_capture)),
-    metric("- inventory, quote/h", 2, |s, _| hourly(s, |s| s.parts.inventory)),
-    metric("- hedge fills against the mark, quote/h", 2, |s, _| hourly(s, |s| s.parts.hedge)),
-    metric("- VIP 0 fees, quote/h", 2, |s, _| hourly(s, |s| s.parts.fees)),
-    metric("- of them for hedges, quote/h", 2, |s, _| -hedge_fees(s)),
-    headline("inventory std, mBTC", 3, |s, _| s.inventory_std_base * 1e3),
-    headline("inventory max, mBTC", 2, |s, _| s.inventory_max_base * 1e3),
-    headline("max capital at risk, quote", 2, |s, _| s.max_capital_at_risk_quote),
-    metric("inventory risk, quote/h", 2, |s, risk| risk.cost_per_hour(s)),
-    headline("utility before fees, quote/h", 2, |s, risk| before_fees(s) - risk.cost_per_hour(s)),
-    headline("utility at the fee quoted for, quote/h", 2, |s, risk| {
-        as_quoted_for(s, risk) - risk.cost_per_hour(s)
-    }),
-    headline("markout of bids after 1 s, bps", 3, |s, _| markout(s, 1, 0)),
-    headline("markout of asks after 1 s, bps", 3, |s, _| markout(s, 1, 1)),
-    headline("markout of bids after 5 s, bps", 3, |s, _| markout(s, 5, 0)),
-    headline("markout of asks after 5 s, bps", 3, |s, _| markout(s, 5, 1)),
-    metric("half-spread quoted, bps", 3, |s, _| s.half_spread_bps),
-    metric("A quoted with, 1/s", 3, |s, _| s.arrivals[0]),
-    metric("k quoted with, 1/bps", 3, |s, _| s.arrivals[1]),
-    metric("volatility quoted with, bps/√s", 3, |s, _| s.volatility_bps_sqrt_s),
-    metric("maker fills/h", 0, |s, _| hourly(s, |s| s.maker_fills.into())),
-    metric("maker volume, quote/h", 0, |s, _| hourly(s, |s| s.maker_volume_quote)),
-    metric("hedges/h", 1, |s, _| hourly(s, |s| s.hedging.hedges.into())),
-    metric("uptime of bids, %", 2, |s, _| s.uptime[0] * 100.0),
-    metric("uptime of asks, %", 2, |s, _| s.uptime[1] * 100.0),
-    metric("sessions that ended halted, %", 0, |s, _| {
-        if s.state == State::Halted { 100.0 } else { 0.0 }
-    }),
-];
+pub(super) const METRICS: &[Metric] =
+    &[
+        headline("result before fees, quote/h", 2, |s, _| before_fees(s)),
+        headline("result at the fee quoted for, quote/h", 2, as_quoted_for),
+        headline("result at VIP 0 fees, quote/h", 2, |s, _| hourly(s, |s| s.profit_quote)),
+        metric("- spread capture, quote/h", 2, |s, _| hourly(s, |s| s.parts.spread_capture)),
+        metric("- inventory, quote/h", 2, |s, _| hourly(s, |s| s.parts.inventory)),
+        metric("- hedge fills against the mark, quote/h", 2, |s, _| hourly(s, |s| s.parts.hedge)),
+        metric("- VIP 0 fees, quote/h", 2, |s, _| hourly(s, |s| s.parts.fees)),
+        metric("- of them for hedges, quote/h", 2, |s, _| -hedge_fees(s)),
+        headline("inventory std, mBTC", 3, |s, _| s.inventory_std_base * 1e3),
+        headline("inventory max, mBTC", 2, |s, _| s.inventory_max_base * 1e3),
+        headline("max capital at risk, quote", 2, |s, _| s.max_capital_at_risk_quote),
+        metric("inventory risk, quote/h", 2, |s, risk| risk.cost_per_hour(s)),
+        headline("utility before fees, quote/h", 2, |s, risk| {
+            before_fees(s) - risk.cost_per_hour(s)
+        }),
+        headline("utility at the fee quoted for, quote/h", 2, |s, risk| {
+            as_quoted_for(s, risk) - risk.cost_per_hour(s)
+        }),
+        headline("markout of bids after 1 s, bps", 3, |s, _| markout(s, 1, 0)),
+        headline("markout of asks after 1 s, bps", 3, |s, _| markout(s, 1, 1)),
+        headline("markout of bids after 5 s, bps", 3, |s, _| markout(s, 5, 0)),
+        headline("markout of asks after 5 s, bps", 3, |s, _| markout(s, 5, 1)),
+        metric("half-spread quoted, bps", 3, |s, _| s.half_spread_bps),
+        metric("A quoted with, 1/s", 3, |s, _| s.arrivals[0]),
+        metric("k quoted with, 1/bps", 3, |s, _| s.arrivals[1]),
+        metric("volatility quoted with, bps/√s", 3, |s, _| s.volatility_bps_sqrt_s),
+        metric("maker fills/h", 0, |s, _| hourly(s, |s| s.maker_fills.into())),
+        metric("maker volume, quote/h", 0, |s, _| hourly(s, |s| s.maker_volume_quote)),
+        metric("hedges/h", 1, |s, _| hourly(s, |s| s.hedging.hedges.into())),
+        metric("uptime of bids, %", 2, |s, _| s.uptime[0] * 100.0),
+        metric("uptime of asks, %", 2, |s, _| s.uptime[1] * 100.0),
+        metric("sessions that ended halted, %", 0, |s, _| {
+            if s.state == State::Halted { 100.0 } else { 0.0 }
+        }),
+    ];

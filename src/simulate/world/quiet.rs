@@ -65,7 +65,8 @@ impl World {
         inventory.squares += net * net;
         inventory.max = inventory.max.max(net.abs());
         let Some(status) = status else { return };
-        inventory.at_risk_max = inventory.at_risk_max.max(status.capital.at_risk_quote.unwrap_or(0.0));
+        inventory.at_risk_max =
+            inventory.at_risk_max.max(status.capital.at_risk_quote.unwrap_or(0.0));
         let quoted = status.instruments.iter().find(|view| view.quoted);
         if let Some((view, numbers)) = quoted.and_then(|view| Some((view, view.quote?))) {
             inventory.quotes += 1.0;
