@@ -32,7 +32,8 @@ pub(super) struct Inventory {
 impl World {
     /// Lets it trade, and after `warm_up` looks at its inventory for `span`.
     pub(crate) fn quiet(&mut self, warm_up: Span, span: Span) {
-        let begin: Ts = EPOCH + warm_up;
+        // A process has begun by the first look.
+        let begin: Ts = EPOCH + warm_up.max(LOOK);
         let end: Ts = begin + span;
         self.until(begin);
         let sums = self.engine().map(|engine| engine.status(self.our_clock));
