@@ -73,9 +73,8 @@ fn fixed(settings: &mut Settings, half_spread_bps: f64) {
     quoting.cross_asset_skew = false;
 }
 
-/// Where hedges begin, in deviations of inventory aimed at, unless the configuration waits longer:
-/// at hardly more than one, as the demo does to have something to show, they cost more than the
-/// risk that they remove.
+/// Where hedges begin, in deviations of inventory aimed at, unless the configuration waits longer.
+/// Chosen by eye in markets that are compared as well; see deploy/strategies.md.
 const HEDGE_FROM: f64 = 2.0;
 
 fn hedge_less(settings: &mut Settings) {
