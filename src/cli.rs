@@ -291,9 +291,15 @@ pub struct CompareArgs {
     /// The seeds, the first and the one after the last, such as 0..20; at least two
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     pub seeds: Seeds,
-    /// Virtual time of each session, such as 20m; at least 1m
+    /// Virtual time of each session that counts, such as 20m; at least 1m
     #[arg(long = "for", value_name = "TIME", default_value = "20m", value_parser = duration)]
     pub lasts: Duration,
+    /// Virtual time before it that does not count, while estimators learn
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub warm_up: Duration,
+    /// Only the configured strategy, with each of these values of one key, as CSV
+    #[arg(long, value_name = "KEY=V1,V2,…")]
+    pub sweep: Option<compare::knob::Knob>,
     /// Sessions at the same time
     #[arg(long, value_name = "N", default_value_t = simulate::cores())]
     pub jobs: usize,

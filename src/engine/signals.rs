@@ -51,8 +51,8 @@ impl Engine {
     }
 
     /// Pulls a side, for the time that the signals look ahead, when the mid is expected to move
-    /// against a fill there by surely more than the quote would earn against that mid; the fair
-    /// price leans away from it by `lean_bps`.
+    /// past the fair price, against a fill there, by surely more than the quote would earn against
+    /// that fair price; it stands `lean_bps` above the mid.
     pub(super) fn pull_toxic(
         &mut self,
         id: InstrumentId,
@@ -61,6 +61,7 @@ impl Engine {
         maker_fee_bps: f64,
         out: &mut Vec<Action>,
     ) {
+        self.desks[id.index()].signals.quoted_around(lean_bps);
         if !self.params.signals.pull_when_toxic {
             return;
         }
@@ -69,9 +70,7 @@ impl Engine {
         for side in Side::BOTH {
             let paused = desk.sides[side.index()].pause.is_some_and(|(until, _)| now < until);
             let Some(expected) = desk.signals.touch_adverse(side) else { continue };
-            // A fair price below the mid takes the bid away from it already.
-            let depth_bps = half_spread_bps - lean_bps * side.sign() as f64;
-            let earns_bps = depth_bps - maker_fee_bps - self.params.quoting.min_edge_bps;
+            let earns_bps = half_spread_bps - maker_fee_bps - self.params.quoting.min_edge_bps;
             let surely_bps = expected.bps - DOUBT * expected.error_bps;
             if paused || surely_bps <= earns_bps {
                 continue;

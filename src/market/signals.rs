@@ -254,7 +254,13 @@ impl Signals {
         self.vpin.percentile()
     }
 
-    /// Expected move of the mid against a quote of that side filled at the touch now.
+    /// From now on quotes stand around a fair price so far above the mid, bps.
+    pub fn quoted_around(&mut self, lean_bps: f64) {
+        self.fills.lean(lean_bps);
+    }
+
+    /// Expected move of the mid past the fair price, against a quote of that side filled at the
+    /// touch now.
     #[must_use]
     pub fn touch_adverse(&self, side: Side) -> Option<Expected> {
         self.fills.expected(side)

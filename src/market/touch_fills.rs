@@ -4,6 +4,10 @@
 //! how thin the quote's side was, is what the next fill there has to expect. On BTC perpetuals it
 //! is 0.53 bps with the side thin and −0.20 bps (a gain) with it thick. Bids and asks are counted
 //! together: apart, a few minutes of trend would weigh more than the state of the book.
+//!
+//! Where the fair price in use leaned away from the mid, the move is counted from the fair price:
+//! quotes stand around that, and what it foresaw they have been moved for already. It is learnt
+//! from everybody's fills, so it goes on while our own side is pulled and cannot get stuck.
 
 use std::collections::VecDeque;
 
@@ -54,7 +58,8 @@ struct Waiting {
     ends: Ts,
     side: Side,
     state: usize,
-    mid: f64,
+    /// The fair price at the trade, ticks.
+    fair: f64,
 }
 
 /// The move against a fill at the touch by state of the book.
@@ -66,6 +71,8 @@ pub struct TouchFills {
     mid: f64,
     /// Imbalance in force: bids minus asks over their sum.
     imbalance: f64,
+    /// The fair price in use over the mid, bps.
+    lean_bps: f64,
     /// Time and aggressor of the last market order; it counts once however many it hit.
     last: Option<(Ts, Side)>,
 }
@@ -80,6 +87,7 @@ impl TouchFills {
             means: [Mean::default(); STATES],
             mid: f64::NAN,
             imbalance: f64::NAN,
+            lean_bps: 0.0,
             last: None,
         }
     }
@@ -90,8 +98,8 @@ impl TouchFills {
             && waiting.ends <= now
         {
             self.waiting.pop_front();
-            // The maker's side; the mid falling is against a bid.
-            let against = -(self.mid / waiting.mid - 1.0) * 1e4 * waiting.side.sign() as f64;
+            // The maker's side; a mid that falls below the fair price is against a bid.
+            let against = -(self.mid / waiting.fair - 1.0) * 1e4 * waiting.side.sign() as f64;
             if against.is_finite() {
                 self.means[waiting.state].add(against);
             }
@@ -107,13 +115,19 @@ impl TouchFills {
         if again || self.waiting.len() == MAX_WAITING {
             return;
         }
-        self.waiting.push_back(Waiting { ends: now + self.horizon, side, state, mid: self.mid });
+        let fair = self.mid * (1.0 + self.lean_bps * 1e-4);
+        self.waiting.push_back(Waiting { ends: now + self.horizon, side, state, fair });
+    }
+
+    /// From now on quotes stand around a fair price so far above the mid, bps.
+    pub fn lean(&mut self, lean_bps: f64) {
+        self.lean_bps = if lean_bps.is_finite() { lean_bps } else { 0.0 };
     }
 
     /// What followed is not known: a book that was lost begins anew.
     pub fn interrupt(&mut self) {
         self.waiting.clear();
-        (self.mid, self.imbalance) = (f64::NAN, f64::NAN);
+        (self.mid, self.imbalance, self.lean_bps) = (f64::NAN, f64::NAN, 0.0);
     }
 
     /// What a quote of that side at the touch has to expect if it is filled now; `None` until
@@ -163,5 +177,22 @@ mod tests {
         fills.observe(Ts::from_ms(900_000), mid, f64::NAN);
         fills.trade(Ts::from_ms(900_000), Side::Sell, Ts(1));
         assert_eq!(fills.expected(Side::Buy), None, "the book is not known");
+    }
+
+    #[test]
+    fn what_the_fair_price_foresaw_is_not_counted_again() {
+        let mut fills = TouchFills::new(Span::from_s(1));
+        let mut mid = 10_000.0;
+        for n in 0..200 {
+            let now = Ts::from_ms(n * 3000);
+            fills.observe(now, mid, -0.9);
+            fills.lean(-0.4);
+            fills.trade(now, Side::Sell, now);
+            mid *= 1.0 - 0.5e-4;
+            fills.observe(now + Span::from_ms(500), mid, -0.9);
+            fills.observe(now + Span::from_ms(1500), mid, -0.9);
+        }
+        let expected = fills.expected(Side::Buy).unwrap();
+        assert!((expected.bps - 0.1).abs() < 0.01, "{expected:?}");
     }
 }

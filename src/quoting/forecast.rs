@@ -8,7 +8,7 @@ use super::exact::MAX_UNITS;
 use super::memo::Memo;
 use super::model;
 use super::policy;
-use super::{Inputs, Params, price, risk_aversion, unit_base};
+use super::{Inputs, Params, price, risk_aversion, swing, unit_base};
 
 /// What the model expects of its own quotes, if fills come as A·exp(−k·depth) on each side.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -35,10 +35,15 @@ pub fn forecast(params: &Params, inputs: &Inputs<'_>, memo: &mut Memo) -> Option
     let chain = Chain::new(a, k, q_max, |q| depths[(q + q_max) as usize])?;
     let long_run = chain.stationary()?;
     let unit = unit_base(params, inputs);
+    // The chain knows the first level only: all of them bring lumps and shed faster.
+    let levels = params.levels.iter();
+    let levels = levels.map(|level| (level.offset_bps, level.size.base(inputs.fair_price)));
+    let swing = swing::swing(levels, k)?;
+    let lumps = (swing.lump_base / unit).sqrt();
     Some(Forecast {
-        inventory_std_base: long_run.std * unit,
-        average_inventory_base: long_run.mean_abs * unit,
-        half_life_s: long_run.half_life,
+        inventory_std_base: long_run.std * unit * lumps,
+        average_inventory_base: long_run.mean_abs * unit * lumps,
+        half_life_s: long_run.half_life * unit / swing.flow_base,
         fills_per_minute: long_run.fill_rate * 60.0,
         edge_per_fill_bps: long_run.edge_rate / long_run.fill_rate,
     })

@@ -20,6 +20,7 @@ pub mod multi_asset;
 mod params;
 pub mod policy;
 pub mod stale;
+pub mod swing;
 mod tridiagonal;
 
 use serde::Serialize;

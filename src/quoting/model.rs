@@ -5,7 +5,7 @@ use super::cartea_jaimungal::Penalised;
 use super::exact::MAX_UNITS;
 use super::explain::Trail;
 use super::memo::{Ingredients, Memo};
-use super::{Depths, Inputs, Model, Params, RiskAversion, avellaneda_stoikov, fixed, glft};
+use super::{Depths, Inputs, Model, Params, RiskAversion, avellaneda_stoikov, fixed, glft, swing};
 
 /// A model's answer, bps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,7 +159,7 @@ pub(super) fn risk_aversion(params: &Params, inputs: &Inputs<'_>, unit: f64) -> 
         (RiskAversion::RunningPenalty(phi), _) => 2.0 * phi / variance,
         (RiskAversion::InventoryStd(base), Model::AvellanedaStoikov) => {
             // Any skew of m a size spreads inventory by 1/√(2km) sizes.
-            let skew = 1.0 / (2.0 * market.k * (base / unit).powi(2));
+            let skew = 1.0 / (2.0 * market.k * sizes(params, inputs, base, unit)?.powi(2));
             match params.horizon_s {
                 Some(horizon) => skew / (variance * horizon),
                 None => {
@@ -168,7 +168,18 @@ pub(super) fn risk_aversion(params: &Params, inputs: &Inputs<'_>, unit: f64) -> 
                 }
             }
         }
-        (RiskAversion::InventoryStd(base), _) => glft::risk_aversion_for_std(market, base / unit),
+        (RiskAversion::InventoryStd(base), _) => {
+            glft::risk_aversion_for_std(market, sizes(params, inputs, base, unit)?)
+        }
     };
     (gamma.is_finite() && gamma > 0.0).then_some(gamma)
+}
+
+/// The deviation that single quotes of the first level's size must be given for the whole ladder,
+/// whose fills come in larger lumps, to have that of `std_base`; in sizes of the first level.
+fn sizes(params: &Params, inputs: &Inputs<'_>, std_base: f64, unit: f64) -> Option<f64> {
+    let levels = params.levels.iter();
+    let levels = levels.map(|level| (level.offset_bps, level.size.base(inputs.fair_price)));
+    let lump = swing::swing(levels, inputs.intensity_k_per_bps)?.lump_base;
+    Some(std_base / (unit * lump).sqrt())
 }

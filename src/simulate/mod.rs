@@ -91,13 +91,15 @@ pub struct Outcome {
     pub last: Vec<String>,
 }
 
-/// The sums of a session in which nothing goes wrong.
+/// The sums of a session in which nothing goes wrong, after its warm-up where not said otherwise.
 #[derive(Clone, Debug, Serialize)]
 pub struct Session {
     /// The seed of market and network.
     pub seed: u64,
-    /// What the engine counted.
+    /// What the engine counted, warm-up included.
     pub summary: Summary,
+    /// The same at the end of the warm-up.
+    pub warm: Summary,
     /// The state in which it ended.
     pub state: State,
     /// Standard deviation of the net inventory away from its target, base units.
@@ -114,7 +116,11 @@ pub struct Session {
     pub half_spread_bps: f64,
     /// Mean fair price, quote per base; zero when nothing was quoted.
     pub fair_price: f64,
-    /// Markouts of the quoted instrument, by horizon.
+    /// Mean A (per second) and k (per bps) that were quoted with.
+    pub arrivals: [f64; 2],
+    /// Mean volatility that was quoted with, bps per √s.
+    pub volatility_bps_sqrt_s: f64,
+    /// Markouts of the quoted instrument, by horizon, warm-up included.
     pub markouts: Vec<Markout>,
 }
 
@@ -230,15 +236,21 @@ pub fn shrink(scenario: &Scenario, failed: &Outcome, tries: usize) -> Outcome {
     run(scenario, &best.plan, true)
 }
 
-/// A session in which nothing goes wrong, of `span`: what it earned and what it held.
+/// A session in which nothing goes wrong: what it earned and what it held in the `span` that
+/// follows its warm-up.
 ///
 /// # Errors
 /// A violated invariant, or settings that cannot be simulated.
-pub fn session(scenario: &Scenario, seed: u64, span: Span) -> Result<Session, String> {
-    let menu = Menu { kinds: Vec::new(), span, layout: Some(Layout::SpotHedged) };
+pub fn session(
+    scenario: &Scenario,
+    seed: u64,
+    warm_up: Span,
+    span: Span,
+) -> Result<Session, String> {
+    let menu = Menu { kinds: Vec::new(), span: warm_up + span, layout: Some(Layout::SpotHedged) };
     let plan = Plan::new(seed, &menu);
     let mut world = World::new(plan, &scenario.settings, &scenario.secrets, false)?;
-    world.quiet(span);
+    world.quiet(warm_up, span);
     if !world.watch.problems.is_empty() {
         return Err(world.watch.problems.join("\n"));
     }

@@ -55,7 +55,7 @@ fn a_seed_is_the_whole_story() {
 #[test]
 fn a_quiet_session_tells_what_it_earned_and_held() {
     let scenario = Scenario::demo().unwrap();
-    let session = simulate::session(&scenario, 7, Span::from_s(60)).unwrap();
+    let session = simulate::session(&scenario, 7, Span::ZERO, Span::from_s(60)).unwrap();
     assert!(session.summary.maker_fills > 0, "{session:?}");
     assert!(session.inventory_max_base > 0.0 && session.inventory_std_base > 0.0);
     let parts = session.summary.parts.total();

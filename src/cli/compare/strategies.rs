@@ -1,10 +1,12 @@
 //! Which strategies are compared? One configuration, four ways to quote.
 
 use crate::config::{IntensityModel, InventoryRisk, Model, Settings};
-use crate::domain::Bps;
+use crate::domain::{Bps, Money};
 use crate::engine::FairFrom;
 use crate::market::FairPrice;
 use crate::simulate::Scenario;
+
+use super::metrics::spot_maker_fee_bps;
 
 /// The strategies, from the plainest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +35,21 @@ impl Strategy {
     }
 
     /// The configuration with this strategy. The limit on capital at risk is off, so that what is
-    /// compared is the strategies and not the limit; `fixed` quotes as wide as `half_spread_bps`.
+    /// compared is the strategies and not the limit; the edge wanted gives back the maker fee, so
+    /// that all quote for a market maker's tier without one, as the models reckon; `fixed` quotes
+    /// as wide as `half_spread_bps`.
     pub(super) fn scenario(self, base: &Scenario, half_spread_bps: f64) -> Scenario {
         base.varied(|settings| {
             settings.capital.max_capital_at_risk_quote = None;
+            settings.quoting.min_edge = Bps(-spot_maker_fee_bps());
             match self {
                 Strategy::Fixed => fixed(settings, half_spread_bps),
                 Strategy::AvellanedaStoikov => model(settings, IntensityModel::AvellanedaStoikov),
                 Strategy::Glft | Strategy::Full => model(settings, IntensityModel::Glft),
             }
-            if self != Strategy::Full {
+            if self == Strategy::Full {
+                hedge_less(settings);
+            } else {
                 plain(settings);
             }
         })
@@ -64,6 +71,19 @@ fn fixed(settings: &mut Settings, half_spread_bps: f64) {
     quoting.size_skew = 0.0;
     quoting.use_funding_carry = false;
     quoting.cross_asset_skew = false;
+}
+
+/// Where hedges begin, in deviations of inventory aimed at, unless the configuration waits longer.
+/// Chosen by eye in markets that are compared as well; see deploy/strategies.md.
+const HEDGE_FROM: f64 = 2.0;
+
+fn hedge_less(settings: &mut Settings) {
+    if let Model::Intensity { risk: InventoryRisk::StdTargetBase(std_base), .. } =
+        settings.quoting.model
+        && let Ok(from) = Money::try_from(HEDGE_FROM * std_base)
+    {
+        settings.hedge.trigger_base = settings.hedge.trigger_base.max(from);
+    }
 }
 
 /// The textbook: around the mid of the own book, no signal, no hedge.
