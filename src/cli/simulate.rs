@@ -111,11 +111,14 @@ fn work(next: &AtomicU64, run: (u64, bool), scenario: &Scenario, menu: &Menu, pa
         let outcome = simulate::run(scenario, &Plan::new(seed, menu), false);
         let mut parts = parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         parts.0.add(&outcome);
-        if !outcome.problems.is_empty() {
-            parts.1.insert(seed, outcome);
+        if let Some(problem) = outcome.problems.first() {
             if first {
                 next.fetch_max(end, Ordering::Relaxed);
+            } else {
+                // Told at once: who interrupts a long batch has not run it for nothing.
+                complain(&format!("seed {seed} fails: {problem}"), Exit::Clean);
             }
+            parts.1.insert(seed, outcome);
         }
     }
 }
