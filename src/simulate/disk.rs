@@ -71,7 +71,8 @@ impl Disk {
         let Some(ledger) = &self.ledger else { return Ok(None) };
         let line = serde_json::to_string(ledger).map_err(|error| error.to_string())?;
         let read: Ledger = serde_json::from_str(&line).map_err(|error| error.to_string())?;
-        if read != *ledger {
+        // Trade ids are kept beside the position, which compares by them: the text tells.
+        if serde_json::to_string(&read).ok().as_ref() != Some(&line) {
             return Err("the ledger reads back as another".to_owned());
         }
         Ok(Some(read))
