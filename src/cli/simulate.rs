@@ -16,7 +16,9 @@ use serde_json::json;
 use super::{Exit, SimulateArgs, complain, load_with_secrets, say};
 use crate::domain::Span;
 use crate::live::clock;
-use crate::simulate::{self, Batch, ENOUGH_HOURS, Kind, Menu, Outcome, Phase, Plan, Scenario};
+use crate::simulate::{
+    self, Batch, ENOUGH_HOURS, HOURS_FOR_CELLS, Kind, Menu, OFTEN, Outcome, Phase, Plan, Scenario,
+};
 
 /// Failing seeds that are shrunk and told in full.
 const TOLD: usize = 3;
@@ -109,11 +111,14 @@ fn work(next: &AtomicU64, run: (u64, bool), scenario: &Scenario, menu: &Menu, pa
         let outcome = simulate::run(scenario, &Plan::new(seed, menu), false);
         let mut parts = parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         parts.0.add(&outcome);
-        if !outcome.problems.is_empty() {
-            parts.1.insert(seed, outcome);
+        if let Some(problem) = outcome.problems.first() {
             if first {
                 next.fetch_max(end, Ordering::Relaxed);
+            } else {
+                // Told at once: who interrupts a long batch has not run it for nothing.
+                complain(&format!("seed {seed} fails: {problem}"), Exit::Clean);
             }
+            parts.1.insert(seed, outcome);
         }
     }
 }
@@ -190,7 +195,13 @@ impl Report<'_> {
 
     fn is_green(&self) -> bool {
         let whole = self.batch.seeds == self.args.seeds.to - self.args.seeds.from;
-        whole && self.batch.failed.is_empty() && self.missed().is_empty()
+        let thin = self.batch.hours >= HOURS_FOR_CELLS && !self.thin_cells().is_empty();
+        whole && self.batch.failed.is_empty() && self.missed().is_empty() && !thin
+    }
+
+    /// Cells of the matrix that were not met often enough.
+    fn thin_cells(&self) -> Vec<(Kind, Phase)> {
+        self.batch.thin_cells(&self.menu.kinds, OFTEN)
     }
 
     /// Seconds of processors that it took; on systems that do not say, the time of all jobs.
@@ -210,7 +221,7 @@ impl Report<'_> {
 
     fn table(&self) -> String {
         let batch = self.batch;
-        let (exist, thin) = batch.thin_cells(&self.menu.kinds, 10);
+        let (exist, thin) = (Phase::cells(&self.menu.kinds).len(), self.thin_cells());
         let mut text = self.matrix();
         text.push_str("met\n");
         for (what, count) in &batch.met {
@@ -231,7 +242,11 @@ impl Report<'_> {
                     self.args.jobs.max(1)
                 ),
             ),
-            ("fault cells", format!("{} of {exist} met at least 10 times", exist - thin.len())),
+            ("fault cells", {
+                let asked =
+                    if batch.hours < HOURS_FOR_CELLS { "; not asked of so few hours" } else { "" };
+                format!("{} of {exist} met at least {OFTEN} times{asked}", exist - thin.len())
+            }),
             ("reconciled", format!("within {} ms of mending", batch.reconciled_ms)),
             ("quoting", format!("within {} ms of mending", batch.quoting_ms)),
             ("action hash", format!("{:016x}", batch.hash)),
@@ -286,7 +301,7 @@ impl Report<'_> {
             .iter()
             .map(|((kind, phase), count)| (format!("{}/{}", kind.name(), phase.name()), *count))
             .collect();
-        let (exist, thin) = batch.thin_cells(&self.menu.kinds, 10);
+        let (exist, thin) = (Phase::cells(&self.menu.kinds).len(), self.thin_cells());
         let failing = stories.iter().map(|outcome| {
             let faults = outcome.plan.faults.iter().map(|fault| format!("{fault:?}"));
             json!({
@@ -305,7 +320,7 @@ impl Report<'_> {
             "action_hash": format!("{:016x}", batch.hash),
             "cells": cells,
             "cells_exist": exist,
-            "cells_below_10": thin.len(),
+            "cells_met_too_seldom": thin.iter().map(|(k, p)| format!("{}/{}", k.name(), p.name())).collect::<Vec<_>>(),
             "met": batch.met,
             "never_met": self.missed(),
             "reconciled_ms": batch.reconciled_ms,

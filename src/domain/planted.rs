@@ -24,7 +24,6 @@ pub const BUGS: &[(&str, &str)] = &[
     ("pause_ignored", "quotes go on while paused"),
     ("hedges_not_counted", "hedges in flight count in no hedge"),
     ("cancel_all_forgets", "cancelling all forgets everything"),
-    ("amend_forgets_fills", "an amended quantity forgets what was filled"),
     ("failed_reading_is_empty", "a reading that failed counts as an empty account"),
     ("own_cross_unchecked", "own orders may meet each other"),
     ("cancel_not_retried", "a cancel whose answer is missing is not repeated"),

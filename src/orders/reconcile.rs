@@ -1,7 +1,7 @@
 //! Wanted against working: the smallest set of changes from one to the other.
 
 use super::state::{Order, Phase, Request};
-use crate::domain::{OrderId, Px, Qty, Quote, Side, Span, Ts, planted};
+use crate::domain::{OrderId, Px, Qty, Quote, Side, Span, Ts};
 
 /// How far a working order may be from the wanted one before it is changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,7 +111,7 @@ pub fn changes(
 fn amend(working: Working<'_>, quote: Quote, tolerance: Tolerance) -> Option<Change> {
     let order = working.0;
     let filled = order.filled.max(order.traded);
-    let qty = if planted("amend_forgets_fills") { quote.qty } else { filled + quote.qty };
+    let qty = filled + quote.qty;
     let same_px = order.px == quote.px;
     let shrinks = tolerance.can_shrink && same_px && qty < order.qty && order.amends < AMENDS_MAX;
     let moves = tolerance.can_move && (qty, quote.px) != (order.qty, order.px);
@@ -194,6 +194,17 @@ mod tests {
         assert_eq!(
             check(&[(100_100, 10)], &[order(1, 100_000, 10)], tolerance),
             [Change::Amend { id: id(1), px: Px(100_100), qty: Qty(10) }]
+        );
+    }
+
+    #[test]
+    fn what_is_filled_stays_part_of_an_amended_quantity() {
+        let tolerance = Tolerance { can_move: true, ..TOLERANCE };
+        let mut filled = order(1, 100_000, 10);
+        filled.filled = Qty(4);
+        assert_eq!(
+            check(&[(100_100, 10)], &[filled], tolerance),
+            [Change::Amend { id: id(1), px: Px(100_100), qty: Qty(14) }]
         );
     }
 

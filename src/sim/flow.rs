@@ -150,6 +150,8 @@ struct Venue {
     id: MarketId,
     instrument: Instrument,
     params: FlowParams,
+    /// Where the profile's levels stand, as parts of its reach.
+    crowding: Vec<f64>,
     basis: f64,
     basis_at: Ts,
     /// Next spontaneous action.
@@ -178,6 +180,7 @@ impl Flow {
                 id,
                 instrument,
                 basis: params.basis_bps,
+                crowding: crowding(params.levels.max(1)),
                 params,
                 basis_at: now,
                 next: now,
@@ -309,24 +312,26 @@ impl Flow {
         book: &Matcher,
         out: &mut Vec<Intent>,
     ) {
-        let params = self.venues[index].params.clone();
-        let cells = params.levels.max(1);
+        let Venue { params, crowding, .. } = &self.venues[index];
+        let (cells, depth_per_bps) = (params.levels.max(1), params.depth_per_bps);
         let ticks_per_bps = touch.0 as f64 * 1e-4;
-        let edge = |k: usize| {
-            let x = params.reach_bps * (k as f64 / cells as f64).powf(CROWDING);
+        let edges: Vec<i64> = crowding
+            .iter()
+            .enumerate()
             // Where ticks are coarser than cells, a cell is one tick.
-            ((x * ticks_per_bps) as i64).max(k as i64)
-        };
+            .map(|(k, part)| ((params.reach_bps * part * ticks_per_bps) as i64).max(k as i64))
+            .collect();
         let behind = |level: &Level| (touch.0 - level.px.0) * side.sign();
         let mut levels =
             book.crowd_levels(side).skip_while(|l| behind(l) <= 0).collect::<Vec<_>>().into_iter();
         let mut level = levels.next();
         for k in 0..cells {
-            let (from, to) = (edge(k) + 1, edge(k + 1).max(edge(k) + 1));
+            let from = edges[k] + 1;
+            let to = edges[k + 1].max(from);
             let width = (to - from + 1) as f64;
             let depth = from as f64 / ticks_per_bps / THIN.1;
             let thin = THIN.0 + (1.0 - THIN.0) * depth.min(1.0);
-            let mean = params.depth_per_bps * thin * width / ticks_per_bps;
+            let mean = depth_per_bps * thin * width / ticks_per_bps;
             let tended = k < TENDED_CELLS || self.uniform() < TENDED_PART;
             let mut found = 0;
             while let Some(l) = level.filter(|l| behind(l) <= to) {
@@ -453,4 +458,9 @@ impl Flow {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
+}
+
+/// Edge k of n cells stands at this part of the profile's reach.
+fn crowding(cells: usize) -> Vec<f64> {
+    (0..=cells).map(|k| (k as f64 / cells as f64).powf(CROWDING)).collect()
 }

@@ -8,7 +8,7 @@ use super::cells::{Kind, Phase};
 
 /// What a batch must have met, or it has shown nothing; and from how many simulated hours with
 /// every fault on it is asked.
-const REACHED: [&str; 22] = [
+const REACHED: [&str; 24] = [
     "amend sent",
     "banned",
     "both sides quoting after healing",
@@ -24,8 +24,10 @@ const REACHED: [&str; 22] = [
     "order denied by the venue",
     "order unknown",
     "post-only refused",
+    "reloaded",
     "request arrived twice",
     "restart with leftovers",
+    "result of several processes held against the wallets",
     "stood still",
     "stopped and started again",
     "throttled",
@@ -34,6 +36,11 @@ const REACHED: [&str; 22] = [
 ];
 /// Below so many simulated hours a batch may miss some of it.
 pub const ENOUGH_HOURS: f64 = 4.0;
+/// From so many simulated hours with every fault on, every cell of the matrix must have been met
+/// [`OFTEN`].
+pub const HOURS_FOR_CELLS: f64 = 200.0;
+/// So often.
+pub const OFTEN: u64 = 10;
 
 /// Sums of outcomes.
 #[derive(Clone, Debug, Default)]
@@ -101,15 +108,11 @@ impl Batch {
         REACHED.into_iter().filter(|what| !self.met.contains_key(what)).collect()
     }
 
-    /// Cells that exist for these kinds, and those of them met fewer than `least` times.
+    /// Cells of these kinds that were met fewer than `least` times.
     #[must_use]
-    pub fn thin_cells(&self, kinds: &[Kind], least: u64) -> (usize, Vec<(Kind, Phase)>) {
-        let all = kinds.iter().flat_map(|kind| Phase::ALL.map(|phase| (*kind, phase)));
-        let exist: Vec<_> = all.filter(|(kind, phase)| phase.exists(*kind).is_ok()).collect();
-        let thin = exist
-            .iter()
-            .copied()
-            .filter(|cell| self.cells.get(cell).copied().unwrap_or_default() < least);
-        (exist.len(), thin.collect())
+    pub fn thin_cells(&self, kinds: &[Kind], least: u64) -> Vec<(Kind, Phase)> {
+        let mut cells = Phase::cells(kinds);
+        cells.retain(|cell| self.cells.get(cell).copied().unwrap_or_default() < least);
+        cells
     }
 }

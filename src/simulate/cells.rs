@@ -230,11 +230,17 @@ impl Phase {
     /// Why the cell does not apply.
     pub fn exists(self, kind: Kind) -> Result<(), &'static str> {
         match (self, kind) {
-            (Phase::Reload, _) => Err("the daemon refuses `reload`: settings change by a restart"),
             (Phase::Halted, Kind::Kill) => Err("the moment is made by a kill"),
             (Phase::Start, Kind::Gap) => Err("no depth stream runs yet"),
             _ => Ok(()),
         }
+    }
+
+    /// The cells of the matrix that exist for these kinds, in the order of the table.
+    #[must_use]
+    pub fn cells(kinds: &[Kind]) -> Vec<(Kind, Phase)> {
+        let all = kinds.iter().flat_map(|kind| Phase::ALL.map(|phase| (*kind, phase)));
+        all.filter(|(kind, phase)| phase.exists(*kind).is_ok()).collect()
     }
 
     /// Whether this moment exists for that kind in a layout, or why not.

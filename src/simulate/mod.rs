@@ -23,7 +23,7 @@
 //! | I10 | own bid below own ask, and no order leaves that could meet one of ours | each step; each order request, and every 100 ms |
 //! | I11 | no request while a venue has asked for silence; filters that refuse are read again; no refusal that care would have avoided | each request; each answer |
 //! | I12 | client ids are used once, across restarts | each order request |
-//! | I13 | the parts of the result make its whole, and the whole is what the exchange's wallets gained | in the core, each second; the end of a session without a restart |
+//! | I13 | the parts of the result make its whole, and the whole of all processes is what the exchange's wallets gained; nothing is held that no trade explains | in the core, each second; the end of a session; each start |
 //! | I14 | no clock goes back and no step of ours is harmed by one that jumps or stands still | by the fault `clock_step`; the core asserts it in debug builds |
 //! | I15 | orders kept, requests, steps and messages stay bounded | each step; every 10 s |
 //! | I16 | after mending both sides are quoted within 30 s, unless a documented rule halted; a halt has its cause in the world | every 100 ms; each halt |
@@ -37,6 +37,7 @@
 
 mod batch;
 mod cells;
+mod disk;
 mod plan;
 mod process;
 mod setup;
@@ -49,7 +50,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
-pub use batch::{Batch, ENOUGH_HOURS};
+pub use batch::{Batch, ENOUGH_HOURS, HOURS_FOR_CELLS, OFTEN};
 pub use cells::{Kind, Phase};
 pub use plan::{Fault, Layout, Menu, Plan, Round};
 

@@ -3,9 +3,12 @@
 //!
 //! A session is a chain of *rounds*. In the rough part of a round faults strike, each at the first
 //! moment of its phase (see [`Phase`]); then everything is mended, an operator resumes what he or
-//! a fault has halted, and [`HEAL`] later the world must be as if nothing had happened. Faults are
-//! drawn as a swarm: each seed knows only a few kinds, so that some seeds are all of one trouble
-//! and others a little of each.
+//! a fault has halted, and [`HEAL`] later the world must be as if nothing had happened.
+//!
+//! The faults of an even seed are drawn as a swarm: it knows only a few kinds, so that some seeds
+//! are all of one trouble and others a little of each. Those of an odd one are the next cells of a
+//! walk through the whole fault matrix, so that many seeds together meet every cell about as often
+//! as every other.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -131,6 +134,59 @@ const QUIET_START: Span = Span::from_s(4);
 const ROUGH_MS: i64 = 22_000;
 /// Kinds that one seed knows at most.
 const SWARM: i64 = 8;
+/// Cells of the matrix that one odd seed is ahead of the one before; a session of twelve minutes
+/// walks over about so many.
+const SEED_STRIDE: u64 = 23;
+/// From a cell to the next of the walk, in the order of the table: another kind, another moment.
+const CELL_STRIDE: u64 = 149;
+
+/// Where the faults of a seed come from.
+enum Source {
+    /// A few kinds, each in any moment.
+    Swarm(Vec<Kind>),
+    /// One cell of the matrix after the other, from this place of the walk on.
+    Walk(Vec<(Kind, Phase)>, u64),
+}
+
+impl Source {
+    fn of(seed: u64, layout: Layout, menu: &Menu, dice: &mut Dice) -> Source {
+        let known = dice.within(1, SWARM + 1);
+        let swarm = (0..known).map(|_| dice.of(&menu.kinds)).collect();
+        if seed.is_multiple_of(2) {
+            return Source::Swarm(swarm);
+        }
+        let mut cells = Phase::cells(&menu.kinds);
+        cells.retain(|(kind, phase)| phase.applies(*kind, layout).is_ok());
+        Source::Walk(cells, seed / 2 * SEED_STRIDE)
+    }
+
+    /// How many faults a round has.
+    fn faults(&self, dice: &mut Dice) -> i64 {
+        match self {
+            Source::Swarm(_) => dice.of(&[1, 3, 6, 10]),
+            // What stops the trading in one moment keeps the others from coming.
+            Source::Walk(..) => dice.of(&[1, 2, 3]),
+        }
+    }
+
+    /// What strikes next and when; `None` where that kind has no moment.
+    fn draw(&mut self, layout: Layout, dice: &mut Dice) -> Option<(Kind, Phase)> {
+        match self {
+            Source::Swarm(kinds) => {
+                let kind = dice.of(kinds);
+                let all = Phase::ALL.into_iter();
+                let phases: Vec<Phase> =
+                    all.filter(|phase| phase.applies(kind, layout).is_ok()).collect();
+                (!phases.is_empty()).then(|| (kind, dice.of(&phases)))
+            }
+            Source::Walk(cells, step) => {
+                let place = (*step * CELL_STRIDE).checked_rem(cells.len() as u64)?;
+                *step += 1;
+                cells.get(usize::try_from(place).ok()?).copied()
+            }
+        }
+    }
+}
 
 impl Plan {
     /// The plan of a seed.
@@ -161,11 +217,10 @@ impl Plan {
         if !plan.faulty {
             return plan;
         }
-        let known = dice.within(1, SWARM + 1);
-        let swarm: Vec<Kind> = (0..known).map(|_| dice.of(&menu.kinds)).collect();
+        let mut source = Source::of(seed, plan.layout, menu, &mut dice);
         let mut begins = QUIET_START;
         loop {
-            begins = plan.round(begins, &swarm, &mut dice);
+            begins = plan.round(begins, &mut source, &mut dice);
             if begins >= menu.span {
                 break;
             }
@@ -176,20 +231,14 @@ impl Plan {
     }
 
     /// Draws one round; when the next may begin.
-    fn round(&mut self, begins: Span, swarm: &[Kind], dice: &mut Dice) -> Span {
+    fn round(&mut self, begins: Span, source: &mut Source, dice: &mut Dice) -> Span {
         let mut mended = begins;
-        for _ in 0..dice.of(&[1, 3, 6, 10]) {
-            let kind = dice.of(swarm);
-            let phases = Phase::ALL.iter().copied();
-            let phases: Vec<Phase> =
-                phases.filter(|phase| phase.applies(kind, self.layout).is_ok()).collect();
-            if phases.is_empty() {
-                continue;
-            }
+        for _ in 0..source.faults(dice) {
+            let Some((kind, phase)) = source.draw(self.layout, dice) else { continue };
             let longest = kind.longest();
             let fault = Fault {
                 at: begins + Span::from_ms(dice.within(0, ROUGH_MS)),
-                phase: dice.of(&phases),
+                phase,
                 kind,
                 venue: dice.of(&[VenueKind::Spot, VenueKind::Usdm]),
                 lasts: Span::from_ms(dice.of(&[200, 1_000, 4_000, 8_000])).min(longest),

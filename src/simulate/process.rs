@@ -7,7 +7,7 @@ use std::mem;
 use super::plan::Dice;
 use crate::config::{Secrets, Settings};
 use crate::domain::{Action, Event, HaltCause, Ts, VenueId};
-use crate::engine::Engine;
+use crate::engine::{Engine, Ledger};
 use crate::journal::Record;
 use crate::venues::{Frame, Outbox, Protocol, Urgency, wire_order};
 
@@ -39,19 +39,30 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// `latch` is the halt that the state directory remembers; `replayed` runs a second core from
-    /// the journal's lines beside the first.
+    /// `kept` is what the state directory remembers, a latched halt and a session's ledger;
+    /// `replayed` runs a second core from the journal's lines beside the first.
     pub(super) fn new(
         (settings, secrets): (&Settings, &Secrets),
         epoch: u32,
-        latch: Option<(HaltCause, String)>,
+        (latch, ledger): (Option<(HaltCause, String)>, Option<Ledger>),
         replayed: bool,
     ) -> Process {
         let params = settings.engine_params(epoch, latch);
+        let mut twin = replayed.then(|| Engine::new(params.clone()));
+        let mut engine = Engine::new(params);
+        let mut protocols = settings.protocols(secrets);
+        if let Some(ledger) = ledger {
+            if let Some(twin) = &mut twin {
+                twin.resume_session(ledger.clone());
+            }
+            engine.resume_session(ledger);
+            let from = engine.trades_from();
+            protocols.iter_mut().for_each(|protocol| protocol.resume_trades(&from));
+        }
         Process {
-            twin: replayed.then(|| Engine::new(params.clone())),
-            engine: Engine::new(params),
-            protocols: settings.protocols(secrets),
+            twin,
+            engine,
+            protocols,
             venues: settings
                 .instruments
                 .iter()

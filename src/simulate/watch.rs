@@ -321,6 +321,10 @@ impl Watch {
             Note::Latch { set: false, .. } => self.latch = None,
             Note::ReconcileDiffers { .. } => self.count("reading differed"),
             Note::Invariant { text } => self.problem(now, "I13", text),
+            Note::HoldingMoved { base, .. } => {
+                self.problem(now, "I13", format!("{base} are held that no trade explains"));
+            }
+            Note::Reloaded { .. } => self.count("reloaded"),
             Note::HedgeDone { .. } => self.count("hedge done"),
             Note::HedgeLate { .. } => self.count("hedge late"),
             _ => {}

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::cells::{Kind, Phase};
+use super::disk::Disk;
 use super::plan::{Dice, EPOCH, Fault, PATIENCE, Plan};
 use super::process::Process;
 use super::setup::{local_exchange, settings};
@@ -72,10 +73,13 @@ pub(super) struct World {
     exchange: LocalExchange,
     out: Outbox,
     process: Option<Process>,
+    disk: Disk,
     run: u32,
     start_at: Ts,
     ready_at: Ts,
     frozen_since: Option<Ts>,
+    /// A reload was told, and the process has not turned since.
+    reload_told: bool,
     queue: BTreeMap<(Ts, u64), Message>,
     sent: u64,
     conns: BTreeMap<ConnId, Conn>,
@@ -152,10 +156,12 @@ impl World {
             kinds,
             out: Outbox::default(),
             process: None,
+            disk: Disk::default(),
             run: 0,
             start_at: EPOCH,
             ready_at: EPOCH,
             frozen_since: None,
+            reload_told: false,
             queue: BTreeMap::new(),
             sent: 0,
             conns: BTreeMap::new(),
@@ -288,11 +294,15 @@ impl World {
         self.watch.process_starts();
         let latch = self.watch.latch.clone();
         let now = self.client_now();
+        let ledger = self.disk.read().unwrap_or_else(|text| {
+            self.watch.problem(now, "I13", text);
+            None
+        });
         let replayed = self.plan.seed.is_multiple_of(16);
         let mut process = Process::new(
             (&self.settings, &self.secrets),
             1_800_000_000 + self.run,
-            latch,
+            (latch, ledger),
             replayed,
         );
         process.start(now);
@@ -314,28 +324,19 @@ impl World {
         if process.due() > now {
             return;
         }
+        self.reload_told = false;
         let watch = &mut self.watch;
         let mut frames = process.turn(now, |engine, actions| watch.on_step(now, engine, actions));
-        let ended = std::mem::take(&mut self.watch.ended);
-        if !ended.is_empty() {
-            let exchange = self.exchange.exchange();
-            for bounds in self.watch.bounds.clone() {
-                for order in exchange.open_orders(super::watch::OURS, bounds.market) {
-                    let own = self.watch.own(&order);
-                    if own.is_some_and(|id| ended.contains(&id)) {
-                        let text = format!("{} counts as ended and rests", order.client_id);
-                        self.watch.problem(now, "I6", text);
-                    }
-                }
-            }
-        }
+        self.disk.keep(now, &process.engine);
         if let Some(text) = process.diverged.take() {
             self.watch.problem(now, "I17", text);
         }
         let ending = process.engine.ending();
         if ending.is_some() {
             frames.extend(process.farewell(now));
+            self.disk.finish(&process.engine);
         }
+        self.check_just_ended(now);
         let busy = self.plan.busy.0.max(1_000);
         self.ready_at = self.now + Span(self.dice.within(1_000, busy + 1_001));
         for (venue, frame) in frames {
@@ -370,7 +371,7 @@ impl World {
         }
         self.flights.clear();
         self.pulled_since.clear();
-        self.frozen_since = None;
+        (self.frozen_since, self.reload_told) = (None, false);
         self.killed_at = None;
         self.wrong_book_since.fill(None);
         self.wrong_held_since.fill(None);

@@ -3,8 +3,10 @@
 //!
 //! `evenkeel simulate --seeds 0..1000` is the same with many more seeds.
 
+use std::collections::BTreeMap;
+
 use evenkeel::domain::Span;
-use evenkeel::simulate::{self, Batch, Kind, Menu, Outcome, Plan, Scenario};
+use evenkeel::simulate::{self, Batch, Kind, Menu, Outcome, Phase, Plan, Scenario};
 
 /// Sessions of one round of faults each: a minute or more.
 fn rough() -> Menu {
@@ -34,6 +36,22 @@ fn nothing_breaks_whatever_goes_wrong() {
     for what in ["restart", "ended flat and clean", "both sides quoting after healing"] {
         assert!(batch.met.contains_key(what), "never {what}: {:?}", batch.met);
     }
+}
+
+#[test]
+fn a_thousand_seeds_plan_every_cell_of_the_matrix_many_times() {
+    let menu = Menu { span: Span::from_s(720), ..rough() };
+    let mut planned: BTreeMap<(Kind, Phase), u32> = BTreeMap::new();
+    for fault in (0..1_000).flat_map(|seed| Plan::new(seed, &menu).faults) {
+        *planned.entry((fault.kind, fault.phase)).or_default() += 1;
+    }
+    // Some moments do not come: three times what a batch must have met.
+    let rarest = Phase::cells(&menu.kinds)
+        .into_iter()
+        .map(|cell| (planned.get(&cell).copied().unwrap_or_default(), cell))
+        .min_by_key(|(count, _)| *count)
+        .unwrap();
+    assert!(rarest.0 >= 30, "{rarest:?}");
 }
 
 #[test]

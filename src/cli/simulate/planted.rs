@@ -4,10 +4,6 @@ use super::{Exit, SimulateArgs, all, complain, say};
 use crate::domain::planted::{BUGS, plant};
 use crate::simulate::{self, Kind, Layout, Menu, Scenario};
 
-/// Bugs that break no invariant by themselves, each with what stands behind it. They stay on the
-/// list, are looked for like the others, and fail nothing when they are not found.
-const HARMLESS: &[(&str, &str)] = &[("amend_forgets_fills", "only shows less than it should")];
-
 /// One bug after the other, each until the first seed that finds it.
 pub(super) fn find(args: &SimulateArgs, scenario: &Scenario, menu: &Menu) -> Exit {
     super::quiet_panics();
@@ -17,9 +13,8 @@ pub(super) fn find(args: &SimulateArgs, scenario: &Scenario, menu: &Menu) -> Exi
         complain(&format!("looking for {bug}"), Exit::Clean);
         plant(bug);
         let (batch, failed) = all(args, scenario, &aimed(bug, menu), true);
-        let harmless = HARMLESS.iter().find(|(name, _)| name == bug);
-        let (seed, problem) = match (failed.first(), harmless) {
-            (Some(outcome), _) => {
+        let (seed, problem) = match failed.first() {
+            Some(outcome) => {
                 let first = outcome.problems.first().cloned().unwrap_or_default();
                 // What fails without the bug as well has not found it.
                 plant("");
@@ -28,8 +23,7 @@ pub(super) fn find(args: &SimulateArgs, scenario: &Scenario, menu: &Menu) -> Exi
                 let text = if blamed { first } else { format!("ALSO WITHOUT IT: {first}") };
                 (outcome.plan.seed.to_string(), text)
             }
-            (None, Some((_, why))) => ("-".to_owned(), format!("not found: {why}")),
-            (None, None) => {
+            None => {
                 missed += 1;
                 ("-".to_owned(), "NOT FOUND".to_owned())
             }
@@ -55,7 +49,7 @@ fn aimed(bug: &str, menu: &Menu) -> Menu {
         "no_echo_watch" => (&[Kind::UserMute], None),
         "hedges_not_counted" => (&[Kind::SlowReplies, Kind::Slow], Some(Layout::SpotHedged)),
         "cancel_all_forgets" => (&[Kind::Kill, Kind::Slow], None),
-        "amend_forgets_fills" | "amends_ungated" => {
+        "amends_ungated" => {
             (&[Kind::SlowReplies, Kind::Slow, Kind::LostReplies], Some(Layout::Perpetual))
         }
         "own_cross_unchecked" => {

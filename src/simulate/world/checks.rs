@@ -1,7 +1,7 @@
 //! What must hold in the world: every 100 ms, after healing, and at an end?
 
 use super::{Pace, World};
-use crate::domain::{Asset, InstrumentId, Money, Reason, Side, Span, State};
+use crate::domain::{Asset, InstrumentId, Money, Reason, Side, Span, State, Ts};
 use crate::engine::Ending;
 use crate::sim::{Exchange, MarketId, Wallet};
 use crate::simulate::watch::{Bounds, OURS, held, off_target};
@@ -72,6 +72,24 @@ impl World {
         ] {
             if count > most * seconds {
                 self.watch.problem(self.now, "I15", format!("{count} {what} in {seconds} s"));
+            }
+        }
+    }
+
+    /// What the process has just ended does not rest.
+    pub(super) fn check_just_ended(&mut self, now: Ts) {
+        let ended = std::mem::take(&mut self.watch.ended);
+        if ended.is_empty() {
+            return;
+        }
+        let exchange = self.exchange.exchange();
+        for bounds in self.watch.bounds.clone() {
+            for order in exchange.open_orders(OURS, bounds.market) {
+                let own = self.watch.own(&order);
+                if own.is_some_and(|id| ended.contains(&id)) {
+                    let text = format!("{} counts as ended and rests", order.client_id);
+                    self.watch.problem(now, "I6", text);
+                }
             }
         }
     }
@@ -191,12 +209,18 @@ impl World {
         }
     }
 
-    /// A session of one process has earned what the exchange's wallets have gained.
+    /// All processes together have earned what the exchange's wallets have gained.
     fn check_wallets(&mut self) {
-        let Some(process) = self.process.as_ref().filter(|_| self.run == 1) else { return };
-        let ours = process.engine.result_quote();
+        let Some(process) = &self.process else { return };
+        // An ended session's result stands among the earlier ones.
+        let over = process.engine.is_session_over();
+        let ours = self.disk.earned((!over).then_some(&process.engine));
         let theirs = equity(self.exchange.exchange(), &self.watch.bounds) - self.equity;
-        self.watch.count("result held against the wallets");
+        self.watch.count(if self.run == 1 {
+            "result held against the wallets"
+        } else {
+            "result of several processes held against the wallets"
+        });
         if (ours - theirs).abs() > WALLET_SLACK {
             let text = format!("the result is {ours}, the wallets gained {theirs}");
             self.watch.problem(self.now, "I13", text);

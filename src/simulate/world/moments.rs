@@ -1,12 +1,14 @@
 //! Is this the moment that a fault waits for, and what brings it about?
 
 use super::{Flight, World};
-use crate::domain::{Control, Reason, Span, State};
+use crate::domain::{Control, Reason, SettingChange, Span, State};
 use crate::simulate::cells::Phase;
 use crate::simulate::watch::OURS;
 
 /// A start that a fault wants to meet is made by a short crash.
 const SHORT: Span = Span::from_ms(50);
+/// The time between two prices that reloads go back to.
+const CALM: Span = Span::from_ms(250);
 
 impl World {
     /// Does what leads to a moment that would not come by itself.
@@ -24,11 +26,8 @@ impl World {
             Phase::Shutdown => self.tell(Control::Stop),
             Phase::PartFilled => self.sweep(2),
             Phase::Hedging => self.sweep(0),
-            Phase::Steady
-            | Phase::Posting
-            | Phase::Cancelling
-            | Phase::Amending
-            | Phase::Reload => {}
+            Phase::Reload => self.reload(),
+            Phase::Steady | Phase::Posting | Phase::Cancelling | Phase::Amending => {}
         }
     }
 
@@ -54,8 +53,25 @@ impl World {
             }
             Phase::Halted => state == State::Halted,
             Phase::Shutdown => state == State::Stopping,
-            Phase::Reload => false,
+            Phase::Reload => self.reload_told,
         }
+    }
+
+    /// The configuration changes in what may change live, and the process is told; one that starts
+    /// later reads the new one.
+    fn reload(&mut self) {
+        let interval = &mut self.settings.quoting.reprice_min_interval;
+        let before = *interval;
+        *interval = if before > CALM { CALM } else { Span(before.0 * 2) };
+        let text = |span: Span| Some(span.ms().to_string());
+        let change = SettingChange {
+            key: "quoting.reprice_min_interval_ms".to_owned(),
+            before: text(before),
+            after: text(*interval),
+        };
+        let tunables = self.settings.tunables().to_text();
+        self.tell(Control::Reload { changes: vec![change], tunables });
+        self.reload_told = self.process.is_some();
     }
 
     fn flies(&self, what: Flight) -> bool {

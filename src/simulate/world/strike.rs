@@ -156,6 +156,7 @@ impl World {
         if self.own_open_orders() > 0 {
             self.watch.count("restart with leftovers");
         }
+        self.disk.crash(&mut self.dice);
         self.bury();
         self.start_at = self.now + down;
     }
