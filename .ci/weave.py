@@ -20,14 +20,29 @@ import tree_sitter_rust
 from tree_sitter import Language, Parser
 
 SWITCH = """
-/// Which mutant is on.
+/// Which mutant is on, and which are reached by which test.
 #[doc(hidden)]
-#[allow(missing_docs)]
+#[allow(missing_docs, clippy::all)]
 pub mod mutant {
+    use std::io::Write;
     static ON: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
         std::env::var("EVENKEEL_MUTANT").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
     });
+    static REACHED: std::sync::LazyLock<Option<std::fs::File>> = std::sync::LazyLock::new(|| {
+        let path = std::env::var_os("EVENKEEL_REACHED")?;
+        std::fs::File::options().create(true).append(true).open(path).ok()
+    });
+    thread_local! {
+        static SEEN: std::cell::RefCell<std::collections::HashSet<u32>> = Default::default();
+    }
     pub fn is(n: u32) -> bool {
+        if let Some(mut file) = REACHED.as_ref()
+            && SEEN.with_borrow_mut(|seen| seen.insert(n))
+        {
+            let thread = std::thread::current();
+            let line = format!("{n} {}\\n", thread.name().unwrap_or("?"));
+            file.write_all(line.as_bytes()).unwrap();
+        }
         *ON == n
     }
 }
@@ -207,7 +222,10 @@ def built(tree, command):
 
 def weave(listed, source, tree):
     entries = list(enumerate(json.loads(pathlib.Path(listed).read_text()), 1))
-    dropped = set()
+    # What did not compile the last time will not this time; a name that is new is tried.
+    known = tree / "left-out.json"
+    names = json.loads(known.read_text()) if known.exists() else []
+    dropped = {number for number, entry in entries if entry["name"] in names}
     lib = tree / "src/lib.rs"
     lib.write_text((source / "src/lib.rs").read_text() + SWITCH)
     for attempt in range(20):
@@ -245,13 +263,40 @@ def weave(listed, source, tree):
         "left_out": [names[n] for n in sorted(set(names) - woven)],
     }
     (tree / "mutants.json").write_text(json.dumps(plan, indent=1))
+    known.write_text(json.dumps(plan["left_out"], indent=1))
     print(f"{len(entries)} listed, {len(woven)} woven, {len(plan['left_out'])} left out")
 
 
-def outcome(plan, tree, number, seconds):
-    """`caught`, `timeout` or `missed`."""
+def reached(plan, tree, out):
+    """For each test binary and mutant the tests that reach it; `?` is a thread of no test."""
+    tests = {}
     for name, binary in plan["binaries"].items():
+        trace = out / f"reached-{name}.txt"
+        trace.unlink(missing_ok=True)
+        # With two threads or more every test runs on one that is named for it.
         command = [binary, "--test-threads=2", "-q", *FILTERS[name]]
+        environment = {**os.environ, "EVENKEEL_REACHED": str(trace)}
+        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False)
+        if done.returncode:
+            sys.exit(f"the tests fail without any mutant:\n{done.stdout.decode()[-2000:]}")
+        found = collections.defaultdict(set)
+        for line in trace.read_text().splitlines():
+            number, test = line.split(" ", 1)
+            found[int(number)].add(test)
+        tests[name] = found
+    return tests
+
+
+def outcome(plan, tree, tests, number, seconds):
+    """`caught`, `timeout` or `missed`; `unreached` is a miss without a run."""
+    what = "unreached"
+    for name, binary in plan["binaries"].items():
+        wanted = tests[name].get(number)
+        if not wanted:
+            continue
+        what = "missed"
+        only = FILTERS[name] if "?" in wanted else ["--exact", *sorted(wanted)]
+        command = [binary, "--test-threads=1", "-q", *only]
         environment = {**os.environ, "EVENKEEL_MUTANT": str(number)}
         try:
             done = subprocess.run(
@@ -261,20 +306,21 @@ def outcome(plan, tree, number, seconds):
             return "timeout"
         if done.returncode:
             return "caught"
-    return "missed"
+    return what
 
 
 def run(tree, out, seconds, part):
     plan = json.loads((tree / "mutants.json").read_text())
     began = time.monotonic()
-    if outcome(plan, tree, 0, 10 * seconds) != "missed":
-        sys.exit("the tests fail without any mutant")
-    print(f"without a mutant: {time.monotonic() - began:.1f} s", flush=True)
     index, parts = (int(word) for word in part.split("/"))
+    traces = out / f"reached-{index}-of-{parts}"
+    traces.mkdir(exist_ok=True)
+    tests = reached(plan, tree, traces)
+    print(f"without a mutant: {time.monotonic() - began:.1f} s", flush=True)
     score = collections.Counter()
     with (out / f"outcomes-{index}-of-{parts}.txt").open("w") as file:
         for number, name in plan["mutants"][index::parts]:
-            what = outcome(plan, tree, number, seconds)
+            what = outcome(plan, tree, tests, number, seconds)
             score[what] += 1
             print(f"{what}\t{name}", file=file, flush=True)
     caught = score["caught"] + score["timeout"]
