@@ -592,6 +592,19 @@ mod tests {
     }
 
     #[test]
+    fn an_order_that_nobody_tells_of_is_asked_for_once_at_the_bound_and_then_after_a_pause() {
+        let mut order = order();
+        tell(&mut order, OrderUpdate::Unknown { text: String::new() }, Ts(1));
+        while order.wakeup().unwrap() < Ts(0) + BOUND {
+            let now = order.wakeup().unwrap();
+            assert_eq!(order.on_time(now, BOUND), Step::Query);
+        }
+        let bound = order.wakeup().unwrap();
+        assert_eq!((bound, order.on_time(bound, BOUND)), (Ts(0) + BOUND, Step::Query));
+        assert!(order.wakeup().unwrap() >= bound + ASK_PAUSE);
+    }
+
+    #[test]
     fn cancels_are_repeated_at_doubling_pauses_up_to_a_longest() {
         let mut order = order();
         order.phase = Phase::Working;
