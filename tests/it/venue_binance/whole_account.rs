@@ -51,20 +51,6 @@ fn a_reading_tells_trades_before_the_one_snapshot() {
 }
 
 #[test]
-fn a_trade_with_the_last_id_there_is_leaves_none_to_ask_for() {
-    let mut rig = Rig::ready(SPOT, &["BTCUSDT"], "0.01", "0.00001");
-    for _ in 0..2 {
-        rig.encode(&Action::Reconcile { venue: VenueId(0) });
-        rig.answer("GET /api/v3/openOrders", 200, "[]");
-        rig.answer("GET /api/v3/account", 200, r#"{"balances":[]}"#);
-        let url = rig.requests.last().unwrap().url.clone();
-        assert!(!url.contains("fromId=0&"), "history from its beginning: {url}");
-        let trades = json!([trade_row(u64::MAX, 5)]).to_string();
-        rig.answer("GET /api/v3/myTrades", 200, &trades);
-    }
-}
-
-#[test]
 fn usdm_readings_and_documented_account_replies() {
     let mut rig = Rig::ready(USDM, &["BTCUSDT", "ADAUSDT"], "0.00000001", "0.00000001");
     rig.requests.clear();
