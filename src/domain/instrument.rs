@@ -96,10 +96,12 @@ impl Instrument {
     }
 
     /// The largest whole number of lots within a quantity in base; for estimates and sizes, which
-    /// are rounded towards zero.
+    /// are rounded towards zero. More than can be counted is as much as can be counted.
     #[must_use]
     pub fn lots_within(&self, quantity: Money) -> Qty {
-        Qty((quantity / self.lot_size).trunc().to_i64().unwrap_or(0))
+        let most = if quantity < Money::ZERO { -MAX_COUNT } else { MAX_COUNT };
+        let count = quantity.checked_div(self.lot_size).map(|count| count.trunc());
+        Qty(count.and_then(|c| c.to_i64()).filter(|c| c.abs() <= MAX_COUNT).unwrap_or(most))
     }
 
     /// The nearest tick to a model price that does not move it towards the touch: down for a bid,

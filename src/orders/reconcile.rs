@@ -209,6 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn the_best_order_moves_to_the_best_price() {
+        let tolerance = Tolerance { can_move: true, ..TOLERANCE };
+        let moved = |id, px| Change::Amend { id, px: Px(px), qty: Qty(10) };
+        assert_eq!(
+            check(
+                &[(101_000, 10), (98_000, 10)],
+                &[order(1, 99_000, 10), order(2, 100_000, 10)],
+                tolerance
+            ),
+            [moved(id(2), 101_000), moved(id(1), 98_000)]
+        );
+    }
+
+    #[test]
     fn an_order_on_its_way_out_is_not_counted_and_not_cancelled_twice() {
         let mut going = order(1, 100_000, 10);
         going.cancel_sent(Ts(0));

@@ -531,6 +531,106 @@ mod tests {
         assert!(!order.is_live());
     }
 
+    fn state(status: OrderStatus, filled: i64, px: i64, qty: i64) -> OrderUpdate {
+        OrderUpdate::State { status, filled: Qty(filled), qty: Qty(qty), px: Px(px) }
+    }
+
+    #[test]
+    fn trades_that_the_venue_counts_are_asked_for_until_they_come() {
+        let mut order = order();
+        tell(&mut order, state(OrderStatus::PartiallyFilled, 4, 100, 10), Ts(0));
+        assert_eq!((order.filled, order.traded, order.remaining()), (Qty(4), Qty(0), Qty(6)));
+        let due = Ts(0) + TRADES_PAUSE;
+        assert_eq!((order.wakeup(), order.on_time(Ts(due.0 - 1), BOUND)), (Some(due), Step::None));
+        assert_eq!(order.on_time(due, BOUND), Step::Reconcile);
+        assert_eq!(order.wakeup(), Some(due + TRADES_PAUSE), "and again");
+        order.on_fill(Qty(3), due);
+        assert_eq!(order.wakeup(), Some(due + TRADES_PAUSE), "one is still missing");
+        order.on_fill(Qty(1), due);
+        assert_eq!((order.wakeup(), order.phase), (None, Phase::Working));
+        order.on_fill(Qty(6), due);
+        assert_eq!(order.phase, Phase::Ended(OrderStatus::Filled));
+        assert!(order.is_closed());
+    }
+
+    #[test]
+    fn an_ended_order_stays_open_for_the_fills_that_have_not_come() {
+        let mut order = order();
+        order.on_fill(Qty(1), Ts(0));
+        tell(&mut order, state(OrderStatus::Canceled, 4, 100, 10), Ts(0));
+        assert_eq!((order.is_live(), order.is_closed(), order.exposed()), (false, false, Qty(3)));
+        order.on_fill(Qty(3), Ts(1));
+        assert_eq!((order.is_closed(), order.exposed()), (true, Qty(0)));
+        assert_eq!(order.phase, Phase::Ended(OrderStatus::Canceled), "not ended twice");
+    }
+
+    #[test]
+    fn a_running_amend_counts_at_its_worse_and_ends_with_an_answer_or_a_doubt() {
+        let mut order = order();
+        order.phase = Phase::Working;
+        order.amend_sent(Px(101), Qty(12), Ts(50));
+        assert_eq!((order.exposed(), order.most_aggressive_px()), (Qty(12), Px(101)));
+        order.amend_sent(Px(99), Qty(8), Ts(50));
+        assert_eq!((order.exposed(), order.most_aggressive_px()), (Qty(10), Px(100)));
+        assert_eq!(order.amends, 2);
+        let mut sell = order.clone();
+        sell.new.side = Side::Sell;
+        assert_eq!(sell.most_aggressive_px(), Px(99));
+        // News of the order as it was before leaves the amend running.
+        tell(&mut order, state(OrderStatus::New, 0, 100, 8), Ts(1));
+        assert!(!order.is_settled());
+        let mut unanswered = order.clone();
+        assert_eq!(unanswered.on_time(Ts(49), BOUND), Step::None);
+        assert!(matches!(unanswered.request, Request::Amend { .. }));
+        assert_eq!(unanswered.on_time(Ts(50), BOUND), Step::None, "asked after a pause");
+        assert!(matches!(unanswered.phase, Phase::Unknown(doubt) if doubt.since == Ts(50)));
+        assert_eq!(unanswered.wakeup(), Some(Ts(50) + ASK_PAUSE));
+        tell(&mut order, state(OrderStatus::New, 0, 99, 8), Ts(1));
+        assert!(order.is_settled());
+    }
+
+    #[test]
+    fn an_unanswered_order_is_doubted_when_the_answer_is_due() {
+        let mut order = order();
+        let due = order.answer_due;
+        order.on_time(Ts(due.0 - 1), BOUND);
+        assert_eq!((order.phase, order.wakeup()), (Phase::Sent, Some(due)));
+        order.on_time(due, BOUND);
+        assert!(matches!(order.phase, Phase::Unknown(_)));
+        assert_eq!(order.on_time(Ts(due.0 + ASK_PAUSE.0 - 1), BOUND), Step::None);
+        assert_eq!(order.on_time(due + ASK_PAUSE, BOUND), Step::Query);
+    }
+
+    #[test]
+    fn an_order_that_nobody_tells_of_is_asked_for_once_at_the_bound_and_then_after_a_pause() {
+        let mut order = order();
+        tell(&mut order, OrderUpdate::Unknown { text: String::new() }, Ts(1));
+        while order.wakeup().unwrap() < Ts(0) + BOUND {
+            let now = order.wakeup().unwrap();
+            assert_eq!(order.on_time(now, BOUND), Step::Query);
+        }
+        let bound = order.wakeup().unwrap();
+        assert_eq!((bound, order.on_time(bound, BOUND)), (Ts(0) + BOUND, Step::Query));
+        assert!(order.wakeup().unwrap() >= bound + ASK_PAUSE);
+    }
+
+    #[test]
+    fn cancels_are_repeated_at_doubling_pauses_up_to_a_longest() {
+        let mut order = order();
+        order.phase = Phase::Working;
+        let mut pauses = Vec::new();
+        for _ in 0..4 {
+            order.cancel_sent(Ts(0));
+            pauses.push(order.wakeup().unwrap().0 / 1_000_000);
+        }
+        assert_eq!(pauses, [2_000, 4_000, 8_000, 10_000]);
+        assert_eq!(order.on_time(Ts::from_ms(9_999), BOUND), Step::None);
+        assert_eq!(order.on_time(Ts::from_ms(10_000), BOUND), Step::Cancel);
+        order.amend_sent(Px(1), Qty(1), Ts(0));
+        order.cancel_sent(Ts(0));
+        assert_eq!(order.request, Request::Cancel { retry_at: Ts::from_ms(2_000), tries: 1 });
+    }
+
     #[test]
     fn an_amend_that_nobody_waits_for_counts_until_the_venue_has_told() {
         let late = |order: &mut Order| {

@@ -134,3 +134,93 @@ impl Store {
             .map(|order| (order.new.side, order.px, order.remaining()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{OrderKind, OrderStatus, Purpose};
+
+    const HERE: InstrumentId = InstrumentId(0);
+
+    fn new(counter: u32, side: Side, px: i64) -> NewOrder {
+        NewOrder {
+            id: OrderId { epoch: 1, counter },
+            instrument: HERE,
+            side,
+            px: Px(px),
+            qty: Qty(10),
+            kind: OrderKind::PostOnly,
+            reduce_only: false,
+            purpose: Purpose::Quote,
+        }
+    }
+
+    fn id(counter: u32) -> OrderId {
+        OrderId { epoch: 1, counter }
+    }
+
+    fn end(store: &mut Store, counter: u32, filled: i64) {
+        let order = store.find_mut(HERE, id(counter)).unwrap();
+        order.phase = Phase::Ended(OrderStatus::Canceled);
+        order.filled = Qty(filled);
+        store.settle(HERE, id(counter));
+    }
+
+    #[test]
+    fn an_order_is_closed_when_its_last_fill_has_come_and_open_again_when_one_is_missing() {
+        let mut store = Store::new(1);
+        store.insert(new(1, Side::Buy, 100), Ts(0), Ts(1));
+        end(&mut store, 1, 4);
+        assert_eq!((store.of(HERE).count(), store.live(HERE).count()), (1, 0), "a fill is missing");
+        assert_eq!(store.exposed(HERE), Exposed { buys: Qty(4), sells: Qty(0) });
+        store.find_mut(HERE, id(1)).unwrap().traded = Qty(4);
+        store.settle(HERE, id(1));
+        assert_eq!((store.of(HERE).count(), store.all().count()), (0, 0));
+        assert!(store.find(HERE, id(1)).is_some(), "late news of it is recognised");
+        store.settle(HERE, id(1));
+        assert_eq!(store.of(HERE).count(), 0, "settling again changes nothing");
+        store.find_mut(HERE, id(1)).unwrap().filled = Qty(5);
+        store.settle(HERE, id(1));
+        assert_eq!(store.of(HERE).count(), 1, "the venue counts another fill");
+    }
+
+    #[test]
+    fn only_so_many_closed_orders_are_remembered() {
+        let mut store = Store::new(1);
+        for counter in 1..=CLOSED_KEPT as u32 + 1 {
+            store.insert(new(counter, Side::Buy, 100), Ts(0), Ts(1));
+            end(&mut store, counter, 0);
+        }
+        let known: Vec<bool> = [1, 2].map(|n| store.find(HERE, id(n)).is_some()).into();
+        assert_eq!(known, [false, true]);
+    }
+
+    #[test]
+    fn the_best_price_of_a_side_and_what_the_venue_could_show() {
+        let mut store = Store::new(1);
+        for (counter, side, px) in
+            [(1, Side::Buy, 99), (2, Side::Buy, 98), (3, Side::Sell, 101), (4, Side::Sell, 102)]
+        {
+            store.insert(new(counter, side, px), Ts(0), Ts(1));
+        }
+        assert_eq!(store.best_px(HERE, Side::Buy), Some(Px(99)));
+        assert_eq!(store.best_px(HERE, Side::Sell), Some(Px(101)));
+        assert_eq!(store.resting(HERE).count(), 0, "none is confirmed");
+        store.find_mut(HERE, id(2)).unwrap().phase = Phase::Working;
+        let resting: Vec<_> = store.resting(HERE).collect();
+        assert_eq!(resting, [(Side::Buy, Px(98), Qty(10))]);
+        assert_eq!(store.exposed(HERE), Exposed { buys: Qty(20), sells: Qty(20) });
+        end(&mut store, 1, 0);
+        assert_eq!(store.best_px(HERE, Side::Buy), Some(Px(98)));
+    }
+
+    #[test]
+    fn an_adopted_order_brings_no_fills_of_its_own() {
+        let mut store = Store::new(1);
+        store.adopt(new(1, Side::Sell, 100), 77, Qty(3), Ts(5));
+        let order = store.find(HERE, id(1)).unwrap();
+        assert_eq!((order.venue_order_id, order.phase), (Some(77), Phase::Working));
+        assert_eq!((order.filled, order.traded, order.adopted), (Qty(3), Qty(3), true));
+        assert_eq!(store.exposed(HERE).sells, Qty(7));
+    }
+}

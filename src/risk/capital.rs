@@ -365,6 +365,65 @@ mod tests {
         assert!((seconds_at_risk(0.0, 6.0, 1e12) - 3.0).abs() < 1e-9);
     }
 
+    fn close(got: f64, want: f64) {
+        assert!((got - want).abs() <= 1e-9 * want.abs().max(1.0), "{got}, not {want}");
+    }
+
+    const TAIL: Tail = Tail { confidence: 0.98, z: 2.0, shortfall: 2.5 };
+
+    #[test]
+    fn a_hedge_takes_off_what_it_moves_with() {
+        // Variance 100²·1e-4 − 2·100·50·1e-4 + 50²·4e-4 = 1.
+        let result = parametric(&[100.0, -50.0], &[1e-4, 1e-4, 1e-4, 4e-4], TAIL);
+        close(result.std_quote, 1.0);
+        close(result.var_quote, 2.0);
+        close(result.shortfall_quote, 2.5);
+        close(result.undiversified_quote, 4.0);
+        close(result.diversification, 0.5);
+        for (got, want) in result.marginal.iter().zip([0.01, -0.02]) {
+            close(*got, want);
+        }
+        result.component_quote.iter().for_each(|got| close(*got, 1.0));
+        let flat = parametric(&[0.0, 0.0], &[1e-4, 1e-4, 1e-4, 4e-4], TAIL);
+        assert_eq!((flat.var_quote, flat.diversification), (0.0, 1.0));
+        assert_eq!(flat.marginal, [0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_worst_of_the_past_and_its_moments() {
+        let mut profits = [15.0, -3.0, 1.0, -1.0, 2.0, -2.0, 4.0, 3.0, 0.0, 1.0];
+        let past = historical(&mut profits, 0.75).unwrap();
+        assert_eq!((past.k, past.var_quote, past.shortfall_quote), (3, 1.0, 2.0));
+        // Deviations from 2: −5 −4 −3 −2 −1 −1 0 1 2 13.
+        close(past.mean_quote, 2.0);
+        close(past.std_quote, 23_f64.sqrt());
+        close(past.skew, 198.0 / 23_f64.powf(1.5));
+        close(past.kurtosis, 2955.8 / 529.0);
+        assert_eq!(historical(&mut [1.0, 2.0, 3.0, 4.0], 0.75).map(|past| past.k), Some(1));
+    }
+
+    #[test]
+    fn a_fat_left_tail_is_a_larger_loss() {
+        // −2 − 3·0.5/6 − 2·2/24 + 6·0.25/36 = −2.375 deviations.
+        close(cornish_fisher(1.0, 2.0, -0.5, 5.0, TAIL), 3.75);
+        close(cornish_fisher(0.0, 1.0, 0.0, 3.0, TAIL), 2.0);
+        assert_eq!(cornish_fisher(9.0, 1.0, 0.0, 3.0, TAIL), 0.0);
+        close(spread_addon(-300.0, 0.02), 3.0);
+    }
+
+    #[test]
+    fn leaving_walks_the_share_of_each_level_that_is_counted_on() {
+        let levels = [(99.0, 4.0), (98.0, 10.0), (90.0, 100.0)];
+        let exit = exit_cost(5.0, 100.0, 0.5, levels.into_iter());
+        assert_eq!(exit, Exit { cost_quote: 2.0 + 3.0 * 2.0, unfilled_base: 0.0 });
+        let short = exit_cost(-5.0, 100.0, 1.0, [(101.0, 2.0)].into_iter());
+        assert_eq!(short, Exit { cost_quote: 2.0, unfilled_base: 3.0 });
+        let left = |missing: f64| {
+            exit_cost(5.0, 100.0, 1.0, [(101.0, 5.0 - missing)].into_iter()).unfilled_base
+        };
+        assert!(left(4e-12) == 0.0 && left(6e-12) > 0.0, "only rounding is nothing");
+    }
+
     #[test]
     fn pressure_rises_without_a_step_and_what_is_not_known_presses_fully() {
         assert_eq!(pressure(Some(0.0), 100.0), 0.0);

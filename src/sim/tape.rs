@@ -274,9 +274,9 @@ impl Tape {
             }
             let follows = match (chained, diff.pu) {
                 (true, Some(pu)) => pu == last,
-                (true, None) => diff.first == last + 1,
+                (true, None) => diff.first == last.saturating_add(1),
                 (false, Some(_)) => diff.first <= last,
-                (false, None) => diff.first <= last + 1,
+                (false, None) => diff.first <= last.saturating_add(1),
             };
             self.sync = if follows {
                 Sync::Proven { last: diff.last, chained: true }

@@ -1,7 +1,5 @@
 //! What does the state directory hold of a session's ledger, and what is left of it by a crash?
 
-use std::mem;
-
 use super::plan::Dice;
 use crate::domain::{Money, Span, Ts};
 use crate::engine::{Engine, Ledger};
@@ -34,7 +32,7 @@ impl Disk {
             && let Some(ledger) = engine.ledger()
         {
             self.version = engine.ledger_version();
-            self.replaced = mem::replace(&mut self.ledger, Some(ledger));
+            self.replaced = self.ledger.replace(ledger);
         }
     }
 

@@ -8,6 +8,7 @@ mod daemon;
 mod deploy;
 mod engine;
 mod exchange;
+mod fuzzed;
 mod golden;
 mod hedging;
 mod live;

@@ -510,6 +510,20 @@ fn a_taker_meets_the_recorded_depth_and_leaves_no_mark() {
     assert_eq!(s.exchange.tape_faults(SPOT).unwrap().gaps, 1, "update 12 is missing");
 }
 
+#[test]
+fn a_damaged_recording_is_counted_and_not_believed() {
+    let snapshot = format!(r#"{{"lastUpdateId":{},"bids":[["100.00","1"]],"asks":[]}}"#, u64::MAX);
+    let lines = vec![
+        format!("{} {snapshot}", 1_723_161_253_000_u64),
+        // The ids are at the end of what can be counted, a quantity is beyond it.
+        diff(1_000, 1, u64::MAX, "[]", "[]"),
+        print(1_100, "100.00", "79228162514264337593543950335", false),
+    ];
+    let mut s = spot_tape(lines, 1.0);
+    s.exchange.advance(s.now + Span::from_s(2), &mut s.news);
+    assert!(s.news.iter().any(|h| matches!(h, Happening::TapeEnded { .. })));
+}
+
 /// Lines of a gzipped recording, or `None` with the reason printed.
 fn recording(path: &str) -> Option<Box<dyn Iterator<Item = String> + Send>> {
     use std::io::BufRead;

@@ -82,11 +82,16 @@ impl Scale {
     }
 }
 
+/// Amounts at or above this are nonsense, and sums of them would pass what a decimal can hold.
+const TOO_MUCH: Money = Money::from_parts(0, 0, 1, false, 0);
+
 /// An exact decimal.
 pub(super) fn money(text: &str) -> Result<Money, Unreadable> {
-    text.parse::<Decimal>()
+    let amount = text
+        .parse::<Decimal>()
         .or_else(|_| Decimal::from_scientific(text))
-        .map_err(|_| format!("{text:?} is no decimal"))
+        .map_err(|_| format!("{text:?} is no decimal"))?;
+    if amount.abs() < TOO_MUCH { Ok(amount) } else { Err(format!("{text:?} is no amount")) }
 }
 
 /// One listed instrument with its scales ready.
@@ -458,6 +463,14 @@ mod tests {
 
     fn scale(step: &str) -> Scale {
         Scale::new(step.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_amount_that_cannot_be_added_up_is_unreadable() {
+        assert_eq!(money("-46116860414.5e0"), Ok("-46116860414.5".parse().unwrap()));
+        for text in ["79228162514264337593543950335", "-1e28", "1e20"] {
+            assert!(money(text).is_err(), "{text}");
+        }
     }
 
     #[test]

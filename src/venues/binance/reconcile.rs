@@ -280,7 +280,8 @@ impl Session {
         let query = Query::new().with("symbol", &market.symbol);
         let newest = self.round.as_ref().and_then(|round| round.newest.get(&slot).copied());
         let query = match newest.or(market.last_trade) {
-            Some(id) => query.with("fromId", id + 1 + 50 * u64::from(planted("trades_skipped"))),
+            Some(id) => query
+                .with("fromId", id.saturating_add(1 + 50 * u64::from(planted("trades_skipped")))),
             None => {
                 query.with("startTime", market.trades_since_ms.map_or(began, |ms| ms.max(began)))
             }

@@ -1,37 +1,17 @@
-//! Every place where bytes that somebody else wrote are read, under libFuzzer.
+//! The targets under libFuzzer.
 //!
 //! One binary, so that the instrumented library is built once; `EVENKEEL_FUZZ` names the target.
-//! Nothing may panic, overflow or hang; some targets check more. `.ci/fuzz` builds and runs them.
+//! `.ci/fuzz` builds and runs them; `cargo test` runs them over what is committed in `corpus`.
 
 #![no_main]
 #![allow(clippy::unwrap_used, reason = "a fuzz target fails by panicking")]
 
-mod exchange;
-mod files;
-mod session;
+mod targets;
 
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-
-/// What reads the bytes.
-type Target = fn(&[u8]);
-
-/// Every target by its name.
-const TARGETS: [(&str, Target); 12] = [
-    ("spot_frames", |data| session::frames(session::SPOT, data)),
-    ("usdm_frames", |data| session::frames(session::USDM, data)),
-    ("spot_replies", |data| session::replies(session::SPOT, data)),
-    ("usdm_replies", |data| session::replies(session::USDM, data)),
-    ("exchange_http", exchange::http),
-    ("exchange_ws", exchange::websocket),
-    ("tape", exchange::tape),
-    ("recording", files::recording),
-    ("journal", files::journal),
-    ("state", files::state),
-    ("config", files::config),
-    ("config_exchange", files::config_exchange),
-];
+use targets::{TARGETS, Target};
 
 static CHOSEN: OnceLock<Target> = OnceLock::new();
 

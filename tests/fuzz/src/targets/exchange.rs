@@ -1,9 +1,9 @@
 //! The local exchange: requests as bytes, streams and API frames, recordings that it plays.
 
 use evenkeel::domain::{Span, Ts};
+use evenkeel::sim::faces::LocalExchange;
 use evenkeel::sim::faces::faults::VenueKind;
 use evenkeel::sim::faces::request::{Credential, HttpRequest};
-use evenkeel::sim::faces::LocalExchange;
 use evenkeel::sim::faces::streams::{ConnId, Outbox};
 use evenkeel::sim::tape::Tape;
 use evenkeel::sim::{Source, toy};
