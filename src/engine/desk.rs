@@ -271,6 +271,12 @@ impl Desk {
             self.attribution.mark(now, touch.mid_half_ticks());
         }
         self.attribution.fill(now, fill, fee_quote);
+        if let Some(mark) = self.attribution.mark_half_ticks() {
+            let gone = self.position.settle_base_fees(mark, instrument);
+            if !gone.is_zero() {
+                self.attribution.adjust(now, Qty(-gone.0), mark);
+            }
+        }
         if fill.liquidity == Liquidity::Maker {
             self.markouts.fill(now, fill);
         }

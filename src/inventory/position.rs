@@ -29,8 +29,10 @@ pub enum Booked {
 /// One instrument's ledger: signed lots and cash in the quote currency (of an inverse contract: in
 /// base).
 ///
-/// Profit is cash + position · worth at the mark ([`Payoff`]), exactly. Prices are in half-ticks. A fee in the base asset (spot) counts as paid in
-/// quote at the fill price; [`Position::base_fees`] tells how much less base the wallet holds.
+/// Profit is cash + position · worth at the mark ([`Payoff`]), exactly. Prices are in half-ticks. A
+/// fee in the base asset (spot) counts as paid in quote at the fill price; [`Position::base_fees`]
+/// tells how much less base the wallet holds, and [`Position::settle_base_fees`] takes it out of
+/// the position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     payoff: Payoff,
@@ -40,6 +42,11 @@ pub struct Position {
     fees: Money,
     funding: Money,
     base_fees: Money,
+    /// Lots of them that were taken out of the position, and what they were worth then.
+    #[serde(default)]
+    settled: Qty,
+    #[serde(default)]
+    settled_quote: Money,
     other_fees: Vec<(Asset, Money)>,
     #[serde(skip)]
     seen: BTreeSet<(u64, Side)>,
@@ -71,6 +78,8 @@ impl Position {
             fees: Money::ZERO,
             funding: Money::ZERO,
             base_fees: Money::ZERO,
+            settled: Qty::ZERO,
+            settled_quote: Money::ZERO,
             other_fees: Vec::new(),
             seen: BTreeSet::new(),
             order_seen: VecDeque::new(),
@@ -81,6 +90,22 @@ impl Position {
     /// that price: what is held at the start, or what a reconciliation found.
     pub fn adjust(&mut self, by: Qty, half_ticks: i64, instrument: &Instrument) {
         self.trade(by, half_ticks, instrument);
+    }
+
+    /// Take whole lots of fees that were paid in base, and are not held any more, out of the
+    /// position, valued as [`Position::adjust`] does; how many. Without it the position drifts
+    /// away from the wallet and what it is worth with it.
+    pub fn settle_base_fees(&mut self, half_ticks: i64, instrument: &Instrument) -> Qty {
+        let lots = instrument.lots_within(self.base_fees) - self.settled;
+        if !lots.is_zero() {
+            let cash = self.cash;
+            self.trade(Qty(-lots.0), half_ticks, instrument);
+            self.settled += lots;
+            self.settled_quote += self.cash - cash;
+            // Cash stays what the venue's own list of trades adds up to.
+            self.cash = cash;
+        }
+        lots
     }
 
     /// Book a fill once, however often it arrives.
@@ -166,7 +191,7 @@ impl Position {
     /// Profit since the start at a price, in quote currency.
     #[must_use]
     pub fn total(&self, half_ticks: i64, instrument: &Instrument) -> Money {
-        self.cash + self.worth(self.qty, half_ticks, instrument)
+        self.cash + self.settled_quote + self.worth(self.qty, half_ticks, instrument)
     }
 
     /// The part of the profit that closing there would realise: against average cost,
@@ -180,7 +205,7 @@ impl Position {
     /// with [`Position::unrealised`] it makes the total exactly.
     #[must_use]
     pub fn realised(&self) -> Money {
-        self.cash + self.open_cost
+        self.cash + self.settled_quote + self.open_cost
     }
 
     /// Average entry price of what is held, in quote per base; `None` when flat.

@@ -99,6 +99,28 @@ fn fees_go_where_their_asset_says() {
 }
 
 #[test]
+fn a_fee_in_base_leaves_the_position_at_what_it_is_worth() {
+    let (instrument, mut position) = (instrument(), Position::flat());
+    let fee = Fill {
+        fee: money("0.0021"),
+        fee_asset: instrument.base.clone(),
+        ..fill(1, Side::Buy, 100, 10)
+    };
+    position.book(&fee, &instrument);
+    let lots = instrument.lots_within(position.base_fees());
+    let (cash, before) = (position.cash(), position.total(300, &instrument));
+    assert_eq!(position.settle_base_fees(300, &instrument), lots);
+    assert!(lots.0 > 0, "{lots:?}");
+    assert_eq!(position.settle_base_fees(300, &instrument), Qty::ZERO, "once");
+    assert_eq!(position.qty(), Qty(10 - lots.0));
+    assert_eq!((position.cash(), position.total(300, &instrument)), (cash, before));
+    // What is not held any more gains nothing.
+    let gained = position.total(302, &instrument) - before;
+    assert_eq!(gained, instrument.notional(Px(1), position.qty()));
+    assert_eq!(position.realised() + position.unrealised(302, &instrument), before + gained);
+}
+
+#[test]
 fn only_so_many_trade_ids_are_remembered() {
     let instrument = instrument();
     let mut position = Position::flat();

@@ -66,6 +66,13 @@ fn params(model: Model) -> Params {
     Params { model, levels: vec![level(0.0, 0.01), level(3.0, 0.02)], ..Params::default() }
 }
 
+/// The same with its first level alone.
+fn one_level(model: Model) -> Params {
+    let mut params = params(model);
+    params.levels.truncate(1);
+    params
+}
+
 fn reasons(decision: &Decision) -> [Reason; 2] {
     [decision.quotes.sides[0].reason, decision.quotes.sides[1].reason]
 }
@@ -212,19 +219,24 @@ fn what_is_not_a_number_becomes_a_reason() {
 #[test]
 fn the_skew_from_an_inventory_target_is_the_known_one() {
     let instrument = perpetual();
-    let steered =
-        Params { risk_aversion: RiskAversion::InventoryStd(0.02), ..params(Model::GlftClosedForm) };
     let long = Inputs { inventory_base: 0.03, ..inputs(&instrument) };
-    let skew = quote(&steered, &long).numbers.unwrap().skew_bps;
+    let skew = |params: Params| {
+        let steered = Params { risk_aversion: RiskAversion::InventoryStd(0.02), ..params };
+        quote(&steered, &long).numbers.unwrap().skew_bps
+    };
     // Three sizes held, 1/(2·0.6·2²) bps a size.
-    assert!((skew + 3.0 / 4.8).abs() < 1e-9, "{skew}");
+    let single = skew(one_level(Model::GlftClosedForm));
+    assert!((single + 3.0 / 4.8).abs() < 1e-9, "{single}");
+    // e^(−0.6·3) of the takers bring three sizes at once: (1 + 0.1653·8) / (1 + 0.1653·2) sizes.
+    let ladder = skew(params(Model::GlftClosedForm));
+    assert!((ladder / single - 1.745_374).abs() < 1e-6, "{ladder}");
 }
 
 #[test]
 fn drift_moves_quotes_its_way_even_against_a_small_inventory() {
     let instrument = perpetual();
     let carried = Inputs { drift_bps_per_s: 0.05, inventory_base: 0.001, ..inputs(&instrument) };
-    assert!(quote(&params(Model::Glft), &carried).numbers.unwrap().skew_bps > 0.0);
+    assert!(quote(&one_level(Model::Glft), &carried).numbers.unwrap().skew_bps > 0.0);
 }
 
 #[test]
@@ -499,7 +511,7 @@ fn a_remembered_table_is_kept_for_small_moves_and_gives_the_same_within_its_tole
         risk_aversion: RiskAversion::InventoryStd(0.03),
         min_half_spread_bps: 0.0,
         min_edge_bps: -10.0,
-        ..params(Model::Glft)
+        ..one_level(Model::Glft)
     };
     let mut memo = Memo::default();
     let mut at = |sigma: f64, k: f64| {
