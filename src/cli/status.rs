@@ -288,7 +288,8 @@ fn own_best(all: &Value, own: &Value, side: &str) -> String {
 }
 
 fn exposure(all: &Value) -> Vec<Vec<String>> {
-    let mut rows = vec![head("exposure net net_quote open_buys open_sells hedged_from beyond_ms")];
+    let mut rows =
+        vec![head("exposure net net_quote open_buys open_sells hedged_from beyond_ms half_life_s")];
     rows.extend(list(all, "exposure").map(|group| {
         vec![
             text(group, "base"),
@@ -298,6 +299,7 @@ fn exposure(all: &Value) -> Vec<Vec<String>> {
             text(group, "open_sells_base"),
             text(&group["hedge"], "edge_base"),
             text(group, "beyond_trigger_ms"),
+            number(&group["half_life_s"], 0),
         ]
     }));
     rows

@@ -22,6 +22,7 @@ pub(super) struct Gauges {
     exposure_quote: Level,
     exposure_base: Level,
     beyond_trigger_s: Level,
+    half_life_s: Level,
     inventory_base: Level,
     profit_quote: Level,
     profit_part_quote: Level,
@@ -42,7 +43,7 @@ pub(super) struct Gauges {
 
 impl Gauges {
     pub(super) fn register(&self, registry: &mut Registry) {
-        let levels: [(&str, &str, &Level); 17] = [
+        let levels: [(&str, &str, &Level); 18] = [
             ("exposure_quote", "Net exposure of a base asset, quote", &self.exposure_quote),
             ("exposure_base", "Net exposure of a base asset, base", &self.exposure_base),
             (
@@ -51,6 +52,11 @@ impl Gauges {
                 &self.beyond_trigger_s,
             ),
             ("inventory_base", "Held off target, signed, base", &self.inventory_base),
+            (
+                "inventory_half_life_seconds",
+                "Time in which net inventory has come half of the way back",
+                &self.half_life_s,
+            ),
             ("profit_quote", "Result of the session at the last mark", &self.profit_quote),
             (
                 "profit_part_quote",
@@ -95,6 +101,7 @@ impl Gauges {
             set(&self.exposure_quote, &labels, group.net_quote.unwrap_or(f64::NAN));
             let beyond_ms = group.beyond_trigger_ms.unwrap_or(0);
             set(&self.beyond_trigger_s, &labels, beyond_ms as f64 * 1e-3);
+            set(&self.half_life_s, &labels, group.half_life_s.unwrap_or(f64::NAN));
         }
         let mut quoting = 0;
         for own in &engine.instruments {

@@ -224,6 +224,16 @@ impl Phase {
         }
     }
 
+    /// In one of how many sessions this moment may come: orders are amended in a third of them
+    /// only, hedged in half, and a hedge is seldom on its way.
+    #[must_use]
+    pub fn rarity(self) -> usize {
+        match self {
+            Phase::Amending | Phase::Hedging => 3,
+            _ => 1,
+        }
+    }
+
     /// Whether this moment exists for that kind anywhere, or why not.
     ///
     /// # Errors

@@ -157,6 +157,10 @@ impl Source {
         }
         let mut cells = Phase::cells(&menu.kinds);
         cells.retain(|(kind, phase)| phase.applies(*kind, layout).is_ok());
+        // What few layouts have is walked over more often where it is.
+        let rare: Vec<(Kind, Phase)> =
+            cells.iter().flat_map(|cell| std::iter::repeat_n(*cell, cell.1.rarity() - 1)).collect();
+        cells.extend(rare);
         Source::Walk(cells, seed / 2 * SEED_STRIDE)
     }
 

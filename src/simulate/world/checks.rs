@@ -31,7 +31,7 @@ const WRONG_HELD: Span = Span::from_s(3);
 /// that is valued at another mid.
 const WALLET_SLACK: Money = Money::from_parts(5, 0, 0, false, 2);
 /// Longest from mending until our readings are the exchange's, and until both sides are quoted.
-const HEALED: [Span; 2] = [Span::from_s(12), Span::from_s(30)];
+const HEALED: [Span; 2] = [Span::from_s(10), Span::from_s(30)];
 
 impl World {
     pub(super) fn check(&mut self) {

@@ -570,7 +570,8 @@ impl World {
         if let Some(answer) = &answer {
             self.judge(wire, answer);
         }
-        let lost = self.chance(kind, Kind::LostReplies);
+        // A client reads one answer for a request, the first one's: what a copy is told is nobody's.
+        let lost = copy || self.chance(kind, Kind::LostReplies);
         if let Some(answer) = answer.filter(|_| !lost) {
             let at = self.arrival(kind) + delay;
             let reply = Some(http_reply(answer));

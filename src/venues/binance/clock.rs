@@ -94,7 +94,9 @@ impl Session {
             self.clock.offset = Some(offset);
             let venue = self.params.venue;
             out.events.push(Event::Clock { venue, offset, round_trip });
-            if Span(offset.0.saturating_abs()) > self.params.max_clock_offset {
+            // Half of the round trip is what the sample may err by: a slow answer proves nothing.
+            let certain = Span(offset.0.saturating_abs() - round_trip.0 / 2);
+            if certain > self.params.max_clock_offset {
                 let text = format!(
                     "our clock is {} ms {} that of {}; at most {} ms are allowed: mend NTP",
                     offset.ms().abs(),
