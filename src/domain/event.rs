@@ -28,15 +28,6 @@ pub struct BookUpdate {
     pub at: Ts,
 }
 
-/// From where on a venue's list of our trades is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TradesFrom {
-    /// Behind this trade id.
-    Id(u64),
-    /// From this time on, on our clock.
-    Time(Ts),
-}
-
 /// What is known of what our key may do. One that may move money out is refused instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -437,6 +428,14 @@ pub enum Event {
     Order(OrderEvent),
     /// A trade of ours.
     Fill(Fill),
+    /// The newest trade of ours at the start of a session: it and what was before it are part of
+    /// what the first reading of the account finds. A venue where we never traded says nothing.
+    TradesBefore {
+        /// Where.
+        instrument: InstrumentId,
+        /// The trade.
+        trade_id: u64,
+    },
     /// Balances, positions, open orders.
     Account(AccountSnapshot),
     /// A connection came up (subscribed and usable) or went down.
@@ -518,6 +517,7 @@ impl Event {
             | Event::Funding { .. }
             | Event::Order(_)
             | Event::Fill(_)
+            | Event::TradesBefore { .. }
             | Event::Account(_)
             | Event::Link { .. }
             | Event::Alive { .. }

@@ -53,6 +53,9 @@ impl Engine {
             }
             Event::Order(event) => self.on_order(event, out),
             Event::Fill(fill) => self.on_fill(fill, out),
+            Event::TradesBefore { instrument, trade_id } => {
+                self.on_trades_before(*instrument, *trade_id);
+            }
             Event::Account(snapshot) => {
                 self.on_account(snapshot, out);
                 self.touch_venue(snapshot.venue);

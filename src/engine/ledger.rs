@@ -6,8 +6,9 @@
 //! killed at any instant goes on with the ledger it would have had.
 //!
 //! A trade counts as *settled* when no older one can be missing: at a complete reading of the
-//! account, everything up to the newest trade that was known at the reading before. The list is
-//! read on from there, and the ids above it are remembered.
+//! account, everything up to the newest trade that was known at the reading before; at the start,
+//! everything before the session. The list is read on from there, and the ids above it are
+//! remembered.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::desk::Desk;
-use crate::domain::{AccountSnapshot, Instrument, InstrumentId, Money, Side, TradesFrom, Ts};
+use crate::domain::{AccountSnapshot, Instrument, InstrumentId, Money, Side, Ts};
 use crate::inventory::{Attribution, Position};
 
 /// A session's ledger, as it is kept on disk.
@@ -48,7 +49,7 @@ pub struct DeskLedger {
     pub position: Position,
     /// Where the result came from.
     pub attribution: Attribution,
-    /// Every trade up to this id is booked; `None`: none is known.
+    /// Every trade up to this id is booked, or from before the session; `None`: there is none.
     pub settled_trade: Option<u64>,
     /// Trades above it that are booked.
     pub trades: Vec<(u64, Side)>,
@@ -99,14 +100,13 @@ impl Engine {
             && self.desks.iter().all(|desk| desk.is_opened() && desk.is_flat())
     }
 
-    /// From where on the trades of each instrument are to be read, once an earlier session is
-    /// being resumed.
+    /// The first trade id that is to be read for each instrument, once an earlier session is being
+    /// resumed.
     #[must_use]
-    pub fn trades_from(&self) -> Vec<(InstrumentId, TradesFrom)> {
+    pub fn trades_from(&self) -> Vec<(InstrumentId, u64)> {
         let from = |desk: &Desk| {
             let settled = desk.earlier.as_ref()?.settled_trade;
-            let since = self.session_since.map(TradesFrom::Time);
-            Some((desk.id, settled.map(TradesFrom::Id).or(since)?))
+            Some((desk.id, settled.map_or(0, |id| id.saturating_add(1))))
         };
         self.desks.iter().filter_map(from).collect()
     }
@@ -120,9 +120,17 @@ impl Engine {
             self.agenda.set_profit(id, self.desks[id.index()].profit_quote());
         } else {
             // What is held is valued anew, in the new lots; the result so far is kept as a sum.
+            desk.position.remember(&earlier.trades);
+            desk.settled_trade = earlier.settled_trade;
             desk.target_base.get_or_insert(earlier.target_base);
             self.profit_base -= earlier.profit_quote;
         }
+    }
+
+    /// The newest trade before the session.
+    pub(super) fn on_trades_before(&mut self, id: InstrumentId, trade_id: u64) {
+        let desk = &mut self.desks[id.index()];
+        desk.settled_trade = desk.settled_trade.max(Some(trade_id));
     }
 
     /// A complete reading: what had been known before it is settled now.

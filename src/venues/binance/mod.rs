@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{
     Action, BudgetUsage, Event, InstrumentId, LinkKind, OrderEvent, OrderId, OrderUpdate, Prefix,
-    Px, Qty, RejectClass, Span, TradesFrom, Ts, VenueId,
+    Px, Qty, RejectClass, Span, Ts, VenueId,
 };
 use crate::venues::{Frame, HttpRequest, Outbox, Protocol, Reply, Tag};
 
@@ -130,14 +130,10 @@ struct Market {
     armed_until: Option<Ts>,
     /// Fees have been told.
     fees_known: bool,
-    /// Newest trade id of a complete account reading.
-    last_trade: Option<u64>,
+    /// Trades of ours are read from this id on; `None` until the first reading has said.
+    next_trade: Option<u64>,
     /// Newest public trade told: a renewed stream repeats some.
     last_public_trade: Option<u64>,
-    /// When the session that is resumed began.
-    trades_since: Option<Ts>,
-    /// Venue time from which trades are asked for while there is no id.
-    trades_since_ms: Option<i64>,
 }
 
 impl Market {
@@ -265,7 +261,6 @@ struct Session {
     /// The orders that one request places or cancels, in its order.
     batches: BTreeMap<Tag, Vec<OrderId>>,
     last_tag: u64,
-    started: Ts,
     finished: bool,
     clock: Clock,
     usage: BudgetUsage,
@@ -315,10 +310,8 @@ impl Session {
             book: Book::default(),
             armed_until: None,
             fees_known: false,
-            last_trade: None,
+            next_trade: None,
             last_public_trade: None,
-            trades_since: None,
-            trades_since_ms: None,
         };
         Session {
             signer: Signer::new(&params.credentials.secret),
@@ -330,7 +323,6 @@ impl Session {
             asks: BTreeMap::new(),
             batches: BTreeMap::new(),
             last_tag: 0,
-            started: Ts::default(),
             finished: false,
             clock: Clock::default(),
             usage: BudgetUsage::default(),
@@ -654,18 +646,14 @@ impl Session {
 }
 
 impl Protocol for Session {
-    fn resume_trades(&mut self, from: &[(InstrumentId, TradesFrom)]) {
-        for (instrument, from) in from {
+    fn resume_trades(&mut self, from: &[(InstrumentId, u64)]) {
+        for (instrument, next) in from {
             let Some(slot) = self.slot_of(*instrument) else { continue };
-            match from {
-                TradesFrom::Id(id) => self.markets[slot].last_trade = Some(*id),
-                TradesFrom::Time(since) => self.markets[slot].trades_since = Some(*since),
-            }
+            self.markets[slot].next_trade = Some(*next);
         }
     }
 
     fn start(&mut self, now: Ts, out: &mut Outbox) {
-        self.started = now;
         self.measure_clock(now, out);
         for slot in 0..self.info_requests() {
             self.ask_info(slot, now, out);

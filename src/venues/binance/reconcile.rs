@@ -1,7 +1,9 @@
 //! Reading the whole account: open orders, balances and positions, then trades, then one snapshot.
 //!
 //! Trades are asked for after the balances have come, so that every fill the balances contain is
-//! told before the snapshot that contains it.
+//! told before the snapshot that contains it. The list of trades is read on by id, never by time:
+//! clocks step. Before the first reading of a session, its newest trade is asked for; what was
+//! traded up to there is part of what is found.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +13,12 @@ use super::sign::Query;
 use super::{Ask, Product, Session, wire};
 use crate::domain::{
     AccountSnapshot, Asset, Balance, Event, Fill, Money, OpenOrder, OrderId, PositionReport,
-    RejectClass, Span, Ts, planted,
+    RejectClass, Ts, planted,
 };
 use crate::venues::Outbox;
 
 /// Rows of a page of trades, the most that both products give.
 const TRADES_PAGE: usize = 1000;
-/// How far a search for trades by time reaches back behind the last complete reading.
-const TRADES_OVERLAP: Span = Span::from_s(60);
 /// Orders whose owner may be asked for in one reading; more means something else is wrong.
 const MAX_OWNERS: usize = 200;
 
@@ -45,6 +45,8 @@ pub(super) enum Part {
     OpenOrders(usize),
     Account,
     Positions,
+    /// The newest trade before the session.
+    Earlier(usize),
     Trades(usize),
     /// Whose order a trade belongs to: slot and venue order id.
     Owner(usize, u64),
@@ -73,6 +75,18 @@ impl Session {
             ownerless: BTreeMap::new(),
             newest: BTreeMap::new(),
         });
+        let mut slots = self.listed_slots();
+        slots.retain(|&slot| self.markets[slot].next_trade.is_none());
+        for &slot in &slots {
+            let query = Query::new().with("symbol", &self.markets[slot].symbol);
+            self.ask_part(Call::Trades, Part::Earlier(slot), query, now, out);
+        }
+        if slots.is_empty() {
+            self.ask_holdings(now, out);
+        }
+    }
+
+    fn ask_holdings(&mut self, now: Ts, out: &mut Outbox) {
         for slot in self.listed_slots() {
             let query = Query::new().with("symbol", &self.markets[slot].symbol);
             self.ask_part(Call::OpenOrders, Part::OpenOrders(slot), query, now, out);
@@ -122,6 +136,7 @@ impl Session {
             (Ok(body), Part::OpenOrders(slot)) => self.read_open_orders(slot, body),
             (Ok(body), Part::Account) => self.read_balances(body, out),
             (Ok(body), Part::Positions) => self.read_positions(body),
+            (Ok(body), Part::Earlier(slot)) => self.read_earlier(slot, body, out),
             (Ok(body), Part::Trades(slot)) => self.read_trades(slot, body, now, out),
             (Ok(body), Part::Owner(slot, order)) => self.read_owner(slot, order, body, out),
         };
@@ -135,7 +150,8 @@ impl Session {
         }
     }
 
-    /// All requests of a phase are answered: orders and balances, then trades, then their owners.
+    /// All requests of a phase are answered: what was before, orders and balances, then trades,
+    /// then their owners.
     fn next_phase(&mut self, last: Part, now: Ts, out: &mut Outbox) {
         let blocked = self.blocked(now);
         let Some(round) = &mut self.round else { return };
@@ -145,6 +161,7 @@ impl Session {
         }
         if round.failed.is_none() {
             match last {
+                Part::Earlier(_) => self.ask_holdings(now, out),
                 Part::OpenOrders(_) | Part::Account | Part::Positions => {
                     for slot in self.listed_slots() {
                         if planted("trades_not_read") {
@@ -178,11 +195,9 @@ impl Session {
         let Some(round) = self.round.take() else { return };
         match round.failed {
             None => {
-                let until = self.venue_ms(round.as_of) - TRADES_OVERLAP.ms();
-                for (slot, market) in self.markets.iter_mut().enumerate() {
-                    let newest = round.newest.get(&slot).copied();
-                    market.last_trade = market.last_trade.max(newest);
-                    market.trades_since_ms = market.trades_since_ms.max(Some(until));
+                for (slot, newest) in round.newest {
+                    let market = &mut self.markets[slot];
+                    market.next_trade = market.next_trade.max(Some(newest.saturating_add(1)));
                 }
                 out.events.push(Event::Account(AccountSnapshot {
                     venue: self.params.venue,
@@ -273,20 +288,31 @@ impl Session {
         Ok(())
     }
 
-    /// Trades since the last one known from such a reading, or since the session began.
+    fn read_earlier(
+        &mut self,
+        slot: usize,
+        body: &str,
+        out: &mut Outbox,
+    ) -> Result<(), Unreadable> {
+        let rows: Vec<wire::TradeRow<'_>> = json(body)?;
+        let newest = rows.iter().map(|row| row.id).max();
+        let market = &mut self.markets[slot];
+        market.next_trade = Some(newest.map_or(0, |id| id.saturating_add(1)));
+        if let Some(trade_id) = newest {
+            out.events.push(Event::TradesBefore { instrument: market.id, trade_id });
+        }
+        Ok(())
+    }
+
+    /// Trades behind the last one known from such a reading.
     fn ask_trades(&mut self, slot: usize, now: Ts, out: &mut Outbox) {
         let market = &self.markets[slot];
-        let began = self.venue_ms(market.trades_since.unwrap_or(self.started));
-        let query = Query::new().with("symbol", &market.symbol);
         let newest = self.round.as_ref().and_then(|round| round.newest.get(&slot).copied());
-        let query = match newest.or(market.last_trade) {
-            Some(id) => query
-                .with("fromId", id.saturating_add(1 + 50 * u64::from(planted("trades_skipped")))),
-            None => {
-                query.with("startTime", market.trades_since_ms.map_or(began, |ms| ms.max(began)))
-            }
-        };
-        let query = query.with("limit", TRADES_PAGE);
+        let next = newest.map(|id| id.saturating_add(1)).or(market.next_trade).unwrap_or(0);
+        let query = Query::new()
+            .with("symbol", &market.symbol)
+            .with("fromId", next.saturating_add(50 * u64::from(planted("trades_skipped"))))
+            .with("limit", TRADES_PAGE);
         self.ask_part(Call::Trades, Part::Trades(slot), query, now, out);
     }
 

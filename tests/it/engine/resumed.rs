@@ -38,8 +38,8 @@ fn missed_trades_are_booked_and_known_ones_are_not_booked_again() {
     let mut story = next(before, ledger, params());
     assert_eq!(
         story.engine.trades_from(),
-        [0, 1].map(|id| (InstrumentId(id), TradesFrom::Time(Ts::from_ms(START_MS)))),
-        "no trade is settled yet: from the beginning of the session"
+        [0, 1].map(|id| (InstrumentId(id), 0)),
+        "no trade is settled yet, and none was there before: from the first one on"
     );
     story.play("60000ms connected");
     assert_eq!(profit(&story), expected, "at the last mark");
