@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Engine;
 use super::desk::Desk;
 use super::params::FairFrom;
+use super::quote::is_beyond;
 use crate::domain::{Action, FairSource, InstrumentId, Note, Reason, Span, Ts};
 use crate::market::{HayashiYoshidaWindow, LeadLag, SourceView};
 
@@ -225,7 +226,7 @@ impl Engine {
         });
         let (source, price) = chosen.unwrap_or((FairSource::Own, own));
         let apart = (price / own - 1.0).abs() * 1e4;
-        if apart.is_nan() || apart > self.params.reference.max_disagreement_bps {
+        if is_beyond(apart, self.params.reference.max_disagreement_bps) {
             return Err(Reason::ReferenceDisagrees);
         }
         Ok(FairChoice { price, source })

@@ -156,25 +156,25 @@ impl Engine {
             return Some(Reason::BookCrossed);
         }
         let mid = touch.mid_ticks();
-        if touch.spread_ticks() as f64 / mid * 1e4 > market.max_spread_bps {
+        if is_beyond(touch.spread_ticks() as f64 / mid * 1e4, market.max_spread_bps) {
             return Some(Reason::SpreadWide);
         }
         let top = [touch.bid, touch.ask]
             .map(|level| instrument.price_f64(level.px) * instrument.quantity_f64(level.qty));
-        if top[0].min(top[1]) < market.min_top_quote {
+        if top.into_iter().any(|quote| is_beyond(-quote, -market.min_top_quote)) {
             return Some(Reason::BookThin);
         }
         let Some(volatility) = self.volatility_of(desk) else { return Some(Reason::WarmingUp) };
-        if volatility > market.max_volatility_bps_sqrt_s {
+        if is_beyond(volatility, market.max_volatility_bps_sqrt_s) {
             return Some(Reason::Volatile);
         }
         let Some(reference) = self.reference_price(id) else { return Some(Reason::NoReference) };
         let apart = (mid * instrument.tick_f64() / reference - 1.0).abs() * 1e4;
-        if apart > self.params.reference.max_disagreement_bps {
+        if is_beyond(apart, self.params.reference.max_disagreement_bps) {
             return Some(Reason::ReferenceDisagrees);
         }
         let moved = desk.price_moves.range_bps(self.now);
-        (moved > self.params.reference.max_move_bps).then_some(Reason::PriceMoved)
+        is_beyond(moved, self.params.reference.max_move_bps).then_some(Reason::PriceMoved)
     }
 
     /// Whether a book is too old to quote on: its connection shows no sign of life, or it does and
@@ -482,6 +482,11 @@ impl Engine {
             out.push(Action::Note(Note::SideReason { instrument: id, side, reason }));
         }
     }
+}
+
+/// What is not a number is beyond every bound.
+pub(super) fn is_beyond(value: f64, bound: f64) -> bool {
+    value.is_nan() || value > bound
 }
 
 impl super::desk::DeskSide {
