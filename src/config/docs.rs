@@ -369,7 +369,7 @@ pub(super) const DAEMON: &[Doc] = &[
     (
         "risk.order_unknown_bound_ms",
         Applies,
-        "No request is carried out later than this: an order that the venue has not found by then is cancelled by id and given up.",
+        "No request is carried out later than this: an order that the venue has not found by then is cancelled by id and given up. A session that goes on after a crash quotes nothing for so long.",
     ),
     ("risk.ramp_up_s", Applies, "Sizes grow this long once quoting has begun; 0: full at once."),
     ("risk.ramp_up_from_pct", Applies, "The share of the configured sizes with which they begin."),

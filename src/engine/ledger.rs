@@ -60,6 +60,7 @@ impl Engine {
     pub fn resume_session(&mut self, ledger: Ledger) {
         let Ledger { since, profit_base, maker_fills, mut desks } = ledger;
         self.session_since = Some(since);
+        self.alone_from = Ts::FAR;
         self.profit_base = profit_base;
         self.breaker.remember_fills(maker_fills);
         for index in 0..self.desks.len() {

@@ -11,11 +11,13 @@
 use super::params::Mission;
 use super::{Ending, Engine, Stopping};
 use crate::domain::{
-    Action, Control, HaltCause, Money, Note, RejectClass, Span, State, VenueId, planted,
+    Action, Control, HaltCause, Money, Note, RejectClass, Span, State, Ts, VenueId, planted,
 };
 
 /// Steps in which sizes grow after a start.
 const RAMP_STEPS: i64 = 10;
+/// What the last reading of a stop takes at most, before its deadline.
+const VERIFYING: Span = Span::from_s(2);
 
 /// A halt, and how far its clean-up has come.
 #[derive(Clone, Debug)]
@@ -64,6 +66,10 @@ impl Engine {
             && self.desks.iter().all(|desk| desk.listed.is_some());
         if ready {
             self.began_at = self.now;
+            if self.alone_from == Ts::FAR {
+                // What the process before had sent may still be carried out.
+                self.alone_from = self.now + self.params.risk.order_unknown_bound;
+            }
             self.enter(State::Reconciling, "venues connected", out);
         }
     }
@@ -76,7 +82,7 @@ impl Engine {
             }
             return;
         }
-        if !self.is_all_clear() {
+        if !self.is_all_clear(self.quiet_since) {
             return;
         }
         if self.counts.orders_sent == 0
@@ -99,7 +105,8 @@ impl Engine {
         }
         let proven = self.desks.iter().all(|desk| desk.book.is_synced());
         let measured = self.quoting_desks().all(|desk| self.volatility_of(desk).is_some());
-        if proven && measured {
+        let alone = self.alone_from == Ts(0) || self.is_all_clear(self.alone_from);
+        if proven && measured && alone {
             self.ramp_from = Some(self.now);
             self.enter(State::Quoting, "books proven, estimators warm", out);
         }
@@ -171,7 +178,9 @@ impl Engine {
         if self.params.shutdown.flatten && self.flatten(out) {
             return;
         }
-        if self.is_all_clear() {
+        // Better verified too early than not at all.
+        let in_time = stopping.deadline - VERIFYING;
+        if self.is_all_clear(self.quiet_since.max(self.alone_from.min(in_time))) {
             let ending = self.clean_ending();
             self.finish(ending, out);
         }
@@ -222,18 +231,18 @@ impl Engine {
 
     /// No order of ours is open, and every venue has said so since the last one ended, in
     /// agreement with our ledger.
-    pub(super) fn is_all_clear(&mut self) -> bool {
+    pub(super) fn is_all_clear(&mut self, since: Ts) -> bool {
         if self.orders.all().next().is_some() {
             return false;
         }
-        let (now, since) = (self.now, self.quiet_since);
+        let due = self.now.max(since);
         let mut clear = true;
         let believed = planted("stop_unverified") && self.state == State::Stopping;
         for venue in &mut self.venues {
             if !believed && !venue.is_read_since(since) || venue.differs > 0 {
                 clear = false;
                 if venue.asked_at.is_none() {
-                    venue.ask_at = venue.ask_at.min(now);
+                    venue.ask_at = venue.ask_at.min(due);
                 }
             }
         }

@@ -167,6 +167,9 @@ pub struct Engine {
     ledger_version: u64,
     /// When orders last left or ended: a venue read since then has the whole truth.
     quiet_since: Ts,
+    /// From then on no request of an earlier process can be carried out any more; zero when the
+    /// session began with this one, far until an earlier one's venues are connected.
+    alone_from: Ts,
     checked_at: Ts,
     fair_tended_at: Ts,
     /// Room for the own orders of one instrument, kept from event to event.
@@ -231,6 +234,7 @@ impl Engine {
             session_since: None,
             ledger_version: 0,
             quiet_since: Ts(0),
+            alone_from: Ts(0),
             checked_at: Ts(0),
             fair_tended_at: Ts(0),
             own: Vec::new(),

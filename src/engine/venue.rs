@@ -33,6 +33,8 @@ pub(super) struct Venue {
     pub(super) balances: BTreeMap<Asset, (Money, Money)>,
     /// When the account was last asked for, while the answer is out.
     pub(super) asked_at: Option<Ts>,
+    /// When it was last asked for.
+    pub(super) last_asked_at: Option<Ts>,
     /// As-of time of the last complete answer.
     pub(super) read_at: Option<Ts>,
     /// When to ask next.
@@ -47,6 +49,8 @@ pub(super) struct Venue {
 
 /// An account answer that has not come by then is asked for again.
 const ACCOUNT_PATIENCE: Span = Span::from_s(5);
+/// Least time between two questions, so that a clock that stands still makes no storm of them.
+const ACCOUNT_REST: Span = Span::from_ms(20);
 
 impl Venue {
     pub(super) fn new(id: VenueId, params: &VenueParams) -> Venue {
@@ -63,6 +67,7 @@ impl Venue {
             failed: None,
             balances: BTreeMap::new(),
             asked_at: None,
+            last_asked_at: None,
             read_at: None,
             ask_at: Ts(0),
             differs: 0,
@@ -94,7 +99,8 @@ impl Venue {
     pub(super) fn account_due(&self, ending: bool) -> Option<Ts> {
         let readable = self.is_ready() || (ending && self.answers());
         let patience_ends = self.asked_at.map_or(self.ask_at, |asked| asked + ACCOUNT_PATIENCE);
-        readable.then_some(self.ask_at.max(patience_ends))
+        let rested = self.last_asked_at.map_or(self.ask_at, |asked| asked + ACCOUNT_REST);
+        readable.then_some(self.ask_at.max(patience_ends).max(rested))
     }
 
     /// The account as of `since` or later has been read.

@@ -416,6 +416,7 @@ impl Driver {
         self.stepped_at = now;
         let mut actions = mem::take(&mut self.actions);
         self.engine.step(now, &self.stepping, &mut actions);
+        self.begin_ledger().await;
         let mut wire: Vec<&Action> =
             actions.iter().filter(|action| !matches!(action, Action::Note(_))).collect();
         wire.sort_by_key(|action| wire_order(action));

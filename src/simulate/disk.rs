@@ -24,7 +24,8 @@ pub(super) struct Disk {
 impl Disk {
     /// A chore of the running process: keep a ledger that has changed.
     pub(super) fn keep(&mut self, now: Ts, engine: &Engine) {
-        if now < self.due {
+        // The first one is there before the first order leaves, as the driver sees to.
+        if now < self.due && self.ledger.is_some() {
             return;
         }
         self.due = now + CHORES;

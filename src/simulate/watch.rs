@@ -77,6 +77,8 @@ pub(super) struct Watch {
     /// Orders that the process has ended since the world last looked.
     pub(super) ended: Vec<OrderId>,
     canceled: BTreeSet<OrderId>,
+    /// Orders of which the exchange has taken a copy as well.
+    pub(super) copied: BTreeSet<OrderId>,
     doubted: BTreeSet<OrderId>,
     gaps: BTreeSet<u16>,
 }
@@ -106,6 +108,7 @@ impl Watch {
             refused: BTreeSet::new(),
             ended: Vec::new(),
             canceled: BTreeSet::new(),
+            copied: BTreeSet::new(),
             doubted: BTreeSet::new(),
             gaps: BTreeSet::new(),
         }

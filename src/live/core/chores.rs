@@ -12,6 +12,8 @@ use crate::engine::Ending;
 
 /// Levels a side that a dashboard sees of a book.
 const LADDER_LEVELS: usize = 10;
+/// How long the first order waits for a disk; one that fails is told of and stops new risk.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Driver {
     /// What no event announces: silent links, failed observers, a stepped clock; and the snapshot.
@@ -51,6 +53,19 @@ impl Driver {
             && self.parts.observers.keep_ledger(Some(ledger))
         {
             self.kept = version;
+        }
+    }
+
+    /// No order leaves before a ledger is on disk: without one, a process that died at once would
+    /// leave fills that no session counts.
+    pub(super) async fn begin_ledger(&mut self) {
+        if self.kept > 0 || !self.parts.observers.takes_ledger() {
+            return;
+        }
+        self.keep_ledger();
+        let given_up = clock::instant() + LEDGER_PATIENCE;
+        while self.kept > 0 && !self.parts.observers.takes_ledger() && clock::instant() < given_up {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 

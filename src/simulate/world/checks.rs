@@ -86,7 +86,9 @@ impl World {
         for bounds in self.watch.bounds.clone() {
             for order in exchange.open_orders(OURS, bounds.market) {
                 let own = self.watch.own(&order);
-                if own.is_some_and(|id| ended.contains(&id)) {
+                // A venue takes a copy of a request whose order has been filled already as
+                // another order; a reading finds it (I1).
+                if own.is_some_and(|id| ended.contains(&id) && !self.watch.copied.contains(&id)) {
                     let text = format!("{} counts as ended and rests", order.client_id);
                     self.watch.problem(now, "I6", text);
                 }
@@ -338,7 +340,9 @@ impl World {
         if self.documented_halt() {
             return self.watch.count("documented halt");
         }
-        if !self.is_quoting() {
+        // It has been quoting since; a market may be thin for a moment.
+        let thin = |reason| is_natural(reason) || reason == Reason::BookThin;
+        if !self.is_quoting() && (self.unhealed[1] || !self.sides(thin)) {
             let text = self.why_not_quoting();
             self.watch.problem(now, "I16", text);
         } else if self.sides(|reason| reason == Reason::Quoting) {

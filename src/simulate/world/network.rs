@@ -563,6 +563,10 @@ impl World {
             // does (I1).
             if !copy {
                 self.note_taken(kind, wire);
+            } else if answered.answer.as_ref().is_some_and(|answer| answer.status == 200)
+                && let Some(id) = wire.client_id().and_then(|id| self.watch.prefix.decode(id))
+            {
+                self.watch.copied.insert(id);
             }
             delay = answered.delay;
             answered.answer

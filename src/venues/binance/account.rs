@@ -570,6 +570,10 @@ impl Session {
         if self.params.product == Product::Spot || self.clock.offset().is_none() {
             return;
         }
+        // Where the venue asks for silence the switch runs out and finds nothing to cancel.
+        if self.blocked(now).is_some() {
+            return;
+        }
         if self.params.dead_man_switch.is_some() {
             for slot in 0..self.markets.len() {
                 let query = self.countdown(slot, Span::ZERO);

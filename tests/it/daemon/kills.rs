@@ -93,8 +93,20 @@ fn ledger_agrees(home: &Home, venue: &Venue) {
     });
 }
 
+#[test]
+fn no_order_leaves_before_its_ledger_is_on_disk() {
+    let venue = Venue::lively(3);
+    let home = Home::new(&venue, attentive);
+    let mut daemon = home.start();
+    venue.until("an order", |truth| !truth.open_orders().is_empty());
+    daemon.murder();
+    assert!(ledger(&home).is_some(), "whose fills nobody would count");
+}
+
 fn attentive(text: &str) -> String {
     let text = edit(text, "reconcile_interval_ms = 10000", "reconcile_interval_ms = 1000");
+    // Requests die with a process here, so that short lives can trade too.
+    let text = edit(&text, "order_unknown_bound_ms = 7000", "order_unknown_bound_ms = 1000");
     edit(&text, "request_timeout_ms = 3000", "request_timeout_ms = 1000")
 }
 

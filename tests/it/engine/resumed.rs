@@ -87,7 +87,9 @@ fn a_restart_frees_from_no_loss_and_from_no_throttle() {
     story.play(&format!("60005ms {READ}"));
     // 0.002 bought at 59970 are worth 5.94 less now; most of that fell while nobody looked.
     story.play("60010ms book spot 57000.00x1 57000.01x1; book perp 56980.0x1 56980.1x1");
-    story.play("60020ms alive");
+    story.play(&format!("63010ms alive; {READ}"));
+    let halted = story.play("63020ms alive");
+    assert!(!halted.iter().any(|line| line.starts_with("place")), "{halted:?}");
     let status = story.engine.status(story.now());
     assert_eq!(status.halt_cause, Some(HaltCause::LossLimit), "{:?}", status.state);
 
@@ -113,4 +115,38 @@ fn what_was_known_before_a_reading_is_settled_by_it() {
     assert_eq!(settled(&story), (None, 1), "an older one may have been told after this reading");
     story.play(&format!("3000ms alive; {READ}"));
     assert_eq!(settled(&story), (Some(1), 0));
+}
+
+#[test]
+fn a_session_begins_behind_the_newest_trade_it_finds() {
+    let mut story = Story::with(params());
+    story.play("0ms connected");
+    let before = Event::TradesBefore { instrument: InstrumentId(0), trade_id: 70 };
+    story.engine.step(story.now(), &[before], &mut Vec::new());
+    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
+    let ledger = story.engine.ledger().unwrap();
+    assert_eq!(ledger.desks["spot:BTCUSDT"].settled_trade, Some(70));
+    let story = next(story, ledger, params());
+    assert_eq!(story.engine.trades_from(), [(InstrumentId(0), 71), (InstrumentId(1), 0)]);
+}
+
+/// What the process before had sent may be carried out as long as the venue takes it: nothing is
+/// quoted before that has passed and the accounts have been read once more.
+#[test]
+fn a_session_that_goes_on_quotes_once_nothing_of_the_dead_can_arrive() {
+    let (before, ledger) = killed(params());
+    let mut story = next(before, ledger, params());
+    story.play("60000ms connected");
+    let book = "book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1";
+    story.play(&format!("60010ms {READ}; {book}"));
+    assert_eq!(story.engine.state(), State::Warming);
+    let early = story.play("62900ms alive");
+    assert!(!early.iter().any(|line| line.starts_with("place")), "{early:?}");
+    let asked = story.play("63100ms alive");
+    assert!(asked.iter().any(|line| line == "reconcile spot"), "{asked:?}");
+    // It may find an order that nobody knew of: that one goes first.
+    let late = "63110ms account spot BTC=1.002 USDT=99880 open=old; account perp USDT=100000";
+    let late = story.play(late);
+    assert!(late.iter().any(|line| line.starts_with("cancel")), "{late:?}");
+    assert_eq!(story.engine.state(), State::Warming);
 }
