@@ -66,10 +66,6 @@ impl Engine {
             && self.desks.iter().all(|desk| desk.listed.is_some());
         if ready {
             self.began_at = self.now;
-            if self.alone_from == Ts::FAR {
-                // What the process before had sent may still be carried out.
-                self.alone_from = self.now + self.params.risk.order_unknown_bound;
-            }
             self.enter(State::Reconciling, "venues connected", out);
         }
     }

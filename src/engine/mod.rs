@@ -168,7 +168,7 @@ pub struct Engine {
     /// When orders last left or ended: a venue read since then has the whole truth.
     quiet_since: Ts,
     /// From then on no request of an earlier process can be carried out any more; zero when the
-    /// session began with this one, far until an earlier one's venues are connected.
+    /// session began with this one, far until the first step that goes on with an earlier one.
     alone_from: Ts,
     checked_at: Ts,
     fair_tended_at: Ts,
@@ -247,6 +247,10 @@ impl Engine {
         debug_assert!(now >= self.now, "time never goes back");
         self.now = self.now.max(now);
         self.session_since.get_or_insert(self.now);
+        if self.alone_from == Ts::FAR {
+            // What the process before had sent may still be carried out.
+            self.alone_from = self.now + self.params.risk.order_unknown_bound;
+        }
         if self.state == State::Stopped {
             return;
         }

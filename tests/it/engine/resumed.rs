@@ -150,3 +150,18 @@ fn a_session_that_goes_on_quotes_once_nothing_of_the_dead_can_arrive() {
     assert!(late.iter().any(|line| line.starts_with("cancel")), "{late:?}");
     assert_eq!(story.engine.state(), State::Warming);
 }
+
+#[test]
+fn a_session_killed_before_it_goes_on_quotes_after_a_resume() {
+    let (before, ledger) = killed(params());
+    let mut story = next(before, ledger, params());
+    story.play("60000ms kill");
+    story.play("60010ms connected");
+    story.play(&format!("60020ms {READ}"));
+    story.play("60030ms resume");
+    let book = "book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1";
+    story.play(&format!("60040ms {READ}; {book}"));
+    story.play(&format!("63100ms alive; {READ}"));
+    story.play("63110ms alive");
+    assert_eq!(story.engine.state(), State::Quoting);
+}

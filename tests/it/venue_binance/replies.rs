@@ -64,6 +64,18 @@ fn a_ban_stops_everything_until_it_ends() {
 }
 
 #[test]
+fn a_venue_that_asks_for_silence_hears_no_farewell() {
+    let mut rig = Rig::ready(USDM, &["BTCUSDT"], "0.1", "0.001");
+    rig.encode(&Action::Place(order(1, OrderKind::PostOnly)));
+    let mut reply = http(429, r#"{"code":-1003,"msg":"Too much request weight used"}"#);
+    reply.retry_after_s = Some(7);
+    rig.reply_first("POST /fapi/v1/order", Ok(reply));
+    rig.requests.clear();
+    rig.act(|p, now, out| p.finish(now, out));
+    assert!(rig.requests.is_empty(), "{:?}", rig.requests);
+}
+
+#[test]
 fn the_order_count_limit_stops_orders_but_no_cancel() {
     let mut rig = Rig::ready(SPOT, &["BTCUSDT"], "0.01", "0.00001");
     rig.requests.clear();
