@@ -183,7 +183,8 @@ impl Book {
     /// price: the touch then errs away from us, and by no more than that order.
     #[must_use]
     pub fn without_own(&self, own: &[(Side, Px, Qty)]) -> Option<Touch> {
-        if !self.synced {
+        // A ticker leads the levels, it does not stand in for them.
+        if !self.synced || Side::BOTH.into_iter().any(|side| self.best(side).is_none()) {
             return None;
         }
         let ahead = self.ticker.filter(|ticker| ticker.at > self.at);
@@ -344,6 +345,13 @@ mod tests {
         assert_eq!(book.touch(), None);
         book.apply(&update(true, vec![level(99, 1)], vec![level(101, 1)], 10));
         assert_eq!(book.touch().unwrap().bid.px, Px(99));
+    }
+
+    #[test]
+    fn a_ticker_makes_no_touch_of_an_empty_side() {
+        let mut book = book(&[(99, 5)], &[]);
+        book.apply_ticker(&ticker(level(98, 2), level(100, 3), 11));
+        assert_eq!(book.touch(), None);
     }
 
     #[test]

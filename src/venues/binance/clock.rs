@@ -11,6 +11,8 @@ use crate::venues::Outbox;
 const SAMPLES: u8 = 4;
 /// Time between rounds.
 const REFRESH: Span = Span::from_s(60);
+/// The same after a round so slow that it cannot tell whether the clocks agree well enough.
+const SECOND_LOOK: Span = Span::from_s(2);
 /// Slower measurements bound the error worse than the receive window can bear.
 const MAX_ROUND_TRIP: Span = Span::from_s(4);
 
@@ -108,7 +110,9 @@ impl Session {
             }
         }
         if self.clock.left == 0 {
-            self.timers.insert(Timer::Clock, now + REFRESH);
+            let doubt = Span(best.1.0.saturating_abs() + best.0.0 / 2);
+            let sure = doubt <= self.params.max_clock_offset;
+            self.timers.insert(Timer::Clock, now + if sure { REFRESH } else { SECOND_LOOK });
         } else {
             self.measure_clock(now, out);
         }

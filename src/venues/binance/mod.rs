@@ -41,7 +41,7 @@ pub use sign::{Credentials, Query, Signer};
 /// First wait of every retry; it doubles up to [`BACKOFF_MAX`].
 const BACKOFF_BASE: Span = Span::from_ms(500);
 /// Longest wait of a retry.
-const BACKOFF_MAX: Span = Span::from_s(30);
+const BACKOFF_MAX: Span = Span::from_s(8);
 /// The venue cuts every connection after 24 hours; we come first.
 const LINK_LIFE: Span = Span::from_s(23 * 3600 + 50 * 60);
 /// Time between the renewals of two links, so that they do not all go at once.
