@@ -28,6 +28,15 @@ pub struct BookUpdate {
     pub at: Ts,
 }
 
+/// From where on a venue's list of our trades is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TradesFrom {
+    /// From this trade id on.
+    Id(u64),
+    /// There is none yet: whatever was traded since, on our clock.
+    Time(Ts),
+}
+
 /// What is known of what our key may do. One that may move money out is refused instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

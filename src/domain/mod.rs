@@ -18,7 +18,7 @@ pub use action::{Action, Amend, NewOrder, OrderKind, Purpose};
 pub use event::{
     AccountSnapshot, Balance, BookLoss, BookUpdate, BudgetUsage, Control, Event, Fill, KeyCheck,
     Level, LinkKind, Liquidity, Mark, OpenOrder, OrderEvent, OrderStatus, OrderUpdate,
-    PositionReport, RejectClass, SettingChange, Ticker, Trade,
+    PositionReport, RejectClass, SettingChange, Ticker, Trade, TradesFrom,
 };
 pub use ids::{Asset, InstrumentId, OrderId, OrderIdSource, Prefix, VenueId};
 pub use instrument::{Instrument, InstrumentKind, ScaleError};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::desk::Desk;
-use crate::domain::{AccountSnapshot, Instrument, InstrumentId, Money, Side, Ts};
+use crate::domain::{AccountSnapshot, Instrument, InstrumentId, Money, Side, TradesFrom, Ts};
 use crate::inventory::{Attribution, Position};
 
 /// A session's ledger, as it is kept on disk.
@@ -101,13 +101,14 @@ impl Engine {
             && self.desks.iter().all(|desk| desk.is_opened() && desk.is_flat())
     }
 
-    /// The first trade id that is to be read for each instrument, once an earlier session is being
-    /// resumed.
+    /// From where on the trades of each instrument are to be read, once an earlier session is
+    /// being resumed.
     #[must_use]
-    pub fn trades_from(&self) -> Vec<(InstrumentId, u64)> {
+    pub fn trades_from(&self) -> Vec<(InstrumentId, TradesFrom)> {
         let from = |desk: &Desk| {
             let settled = desk.earlier.as_ref()?.settled_trade;
-            Some((desk.id, settled.map_or(0, |id| id.saturating_add(1))))
+            let next = settled.map(|id| TradesFrom::Id(id.saturating_add(1)));
+            Some((desk.id, next.or(self.session_since.map(TradesFrom::Time))?))
         };
         self.desks.iter().filter_map(from).collect()
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use crate::domain::{Action, Event, InstrumentId, LinkKind, Span, Ts};
+use crate::domain::{Action, Event, InstrumentId, LinkKind, Span, TradesFrom, Ts};
 
 pub mod binance;
 pub mod excerpt;
@@ -174,9 +174,9 @@ pub fn wire_order(action: &Action) -> (bool, InstrumentId) {
 /// Nothing here fails: what cannot be read becomes [`Event::Garbled`] and invalidates whatever it
 /// concerned, so that a bad message never stops trading elsewhere and is never lost.
 pub trait Protocol: Send {
-    /// Called before `start` when an earlier session goes on: read our trades from these ids on,
+    /// Called before `start` when an earlier session goes on: read our trades from there on,
     /// not only new ones. A venue without such a list does nothing.
-    fn resume_trades(&mut self, _from: &[(InstrumentId, u64)]) {}
+    fn resume_trades(&mut self, _from: &[(InstrumentId, TradesFrom)]) {}
     /// Called once: ask for the clock, exchange information, account mode, connections.
     fn start(&mut self, now: Ts, out: &mut Outbox);
     /// A websocket is open.

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{
     Action, BudgetUsage, Event, InstrumentId, LinkKind, OrderEvent, OrderId, OrderUpdate, Prefix,
-    Px, Qty, RejectClass, Span, Ts, VenueId,
+    Px, Qty, RejectClass, Span, TradesFrom, Ts, VenueId,
 };
 use crate::venues::{Frame, HttpRequest, Outbox, Protocol, Reply, Tag};
 
@@ -130,8 +130,8 @@ struct Market {
     armed_until: Option<Ts>,
     /// Fees have been told.
     fees_known: bool,
-    /// Trades of ours are read from this id on; `None` until the first reading has said.
-    next_trade: Option<u64>,
+    /// Where trades of ours are read from; `None` until the first reading has said.
+    trades_from: Option<TradesFrom>,
     /// Newest public trade told: a renewed stream repeats some.
     last_public_trade: Option<u64>,
 }
@@ -310,7 +310,7 @@ impl Session {
             book: Book::default(),
             armed_until: None,
             fees_known: false,
-            next_trade: None,
+            trades_from: None,
             last_public_trade: None,
         };
         Session {
@@ -646,10 +646,10 @@ impl Session {
 }
 
 impl Protocol for Session {
-    fn resume_trades(&mut self, from: &[(InstrumentId, u64)]) {
-        for (instrument, next) in from {
+    fn resume_trades(&mut self, from: &[(InstrumentId, TradesFrom)]) {
+        for (instrument, from) in from {
             let Some(slot) = self.slot_of(*instrument) else { continue };
-            self.markets[slot].next_trade = Some(*next);
+            self.markets[slot].trades_from = Some(from.of(self.params.product));
         }
     }
 

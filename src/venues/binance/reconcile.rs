@@ -1,9 +1,11 @@
 //! Reading the whole account: open orders, balances and positions, then trades, then one snapshot.
 //!
 //! Trades are asked for after the balances have come, so that every fill the balances contain is
-//! told before the snapshot that contains it. The list of trades is read on by id, never by time:
-//! clocks step. Before the first reading of a session, its newest trade is asked for; what was
-//! traded up to there is part of what is found.
+//! told before the snapshot that contains it. The list of trades is read on by id, because clocks
+//! step. Before the first reading of a session its newest trade is asked for; what was traded up to
+//! there is part of what is found. Where there is none, Spot has never traded and is read from the
+//! beginning; USD-M has not for the seven days that its list covers, so that a search by time may
+//! begin generously early.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +15,14 @@ use super::sign::Query;
 use super::{Ask, Product, Session, wire};
 use crate::domain::{
     AccountSnapshot, Asset, Balance, Event, Fill, Money, OpenOrder, OrderId, PositionReport,
-    RejectClass, Ts, planted,
+    RejectClass, Span, TradesFrom, Ts, planted,
 };
 use crate::venues::Outbox;
 
+/// How much earlier a search by time begins than it must: clocks may be off and step by less.
+const TRADES_OVERLAP: Span = Span::from_s(3600);
+/// A search by time covers seven days from its beginning, which must be enough to reach today.
+const TRADES_WINDOW: Span = Span::from_s(6 * 86_400);
 /// Rows of a page of trades, the most that both products give.
 const TRADES_PAGE: usize = 1000;
 /// Orders whose owner may be asked for in one reading; more means something else is wrong.
@@ -52,6 +58,20 @@ pub(super) enum Part {
     Owner(usize, u64),
 }
 
+impl TradesFrom {
+    fn after(id: u64) -> TradesFrom {
+        TradesFrom::Id(id.saturating_add(1))
+    }
+
+    /// Where a product's list has no trade: Spot's is whole.
+    pub(super) fn of(self, product: Product) -> TradesFrom {
+        match (self, product) {
+            (TradesFrom::Time(_), Product::Spot) => TradesFrom::Id(0),
+            (from, _) => from,
+        }
+    }
+}
+
 impl Session {
     /// Begin a reading; if one runs, another follows it.
     pub(super) fn reconcile(&mut self, now: Ts, out: &mut Outbox) {
@@ -76,7 +96,7 @@ impl Session {
             newest: BTreeMap::new(),
         });
         let mut slots = self.listed_slots();
-        slots.retain(|&slot| self.markets[slot].next_trade.is_none());
+        slots.retain(|&slot| self.markets[slot].trades_from.is_none());
         for &slot in &slots {
             let query = Query::new().with("symbol", &self.markets[slot].symbol);
             self.ask_part(Call::Trades, Part::Earlier(slot), query, now, out);
@@ -195,9 +215,14 @@ impl Session {
         let Some(round) = self.round.take() else { return };
         match round.failed {
             None => {
-                for (slot, newest) in round.newest {
-                    let market = &mut self.markets[slot];
-                    market.next_trade = market.next_trade.max(Some(newest.saturating_add(1)));
+                for (slot, market) in self.markets.iter_mut().enumerate() {
+                    match (round.newest.get(&slot), market.trades_from) {
+                        (Some(id), _) => market.trades_from = Some(TradesFrom::after(*id)),
+                        (None, Some(TradesFrom::Time(since))) => {
+                            market.trades_from = Some(TradesFrom::Time(since.max(round.as_of)));
+                        }
+                        (None, _) => {}
+                    }
                 }
                 out.events.push(Event::Account(AccountSnapshot {
                     venue: self.params.venue,
@@ -296,8 +321,10 @@ impl Session {
     ) -> Result<(), Unreadable> {
         let rows: Vec<wire::TradeRow<'_>> = json(body)?;
         let newest = rows.iter().map(|row| row.id).max();
+        let as_of = self.round.as_ref().ok_or("no round")?.as_of;
+        let never = TradesFrom::Time(as_of).of(self.params.product);
         let market = &mut self.markets[slot];
-        market.next_trade = Some(newest.map_or(0, |id| id.saturating_add(1)));
+        market.trades_from = Some(newest.map_or(never, TradesFrom::after));
         if let Some(trade_id) = newest {
             out.events.push(Event::TradesBefore { instrument: market.id, trade_id });
         }
@@ -308,11 +335,18 @@ impl Session {
     fn ask_trades(&mut self, slot: usize, now: Ts, out: &mut Outbox) {
         let market = &self.markets[slot];
         let newest = self.round.as_ref().and_then(|round| round.newest.get(&slot).copied());
-        let next = newest.map(|id| id.saturating_add(1)).or(market.next_trade).unwrap_or(0);
-        let query = Query::new()
-            .with("symbol", &market.symbol)
-            .with("fromId", next.saturating_add(50 * u64::from(planted("trades_skipped"))))
-            .with("limit", TRADES_PAGE);
+        let from = newest.map(TradesFrom::after).or(market.trades_from);
+        let query = Query::new().with("symbol", &market.symbol);
+        let query = match from.unwrap_or(TradesFrom::Id(0)) {
+            TradesFrom::Id(id) => {
+                query.with("fromId", id.saturating_add(50 * u64::from(planted("trades_skipped"))))
+            }
+            TradesFrom::Time(since) => {
+                let begin = (since - TRADES_OVERLAP).max(now - TRADES_WINDOW);
+                query.with("startTime", self.venue_ms(begin))
+            }
+        };
+        let query = query.with("limit", TRADES_PAGE);
         self.ask_part(Call::Trades, Part::Trades(slot), query, now, out);
     }
 

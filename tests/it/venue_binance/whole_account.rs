@@ -53,6 +53,44 @@ fn a_reading_tells_trades_before_the_one_snapshot() {
     assert_eq!(events.iter().map(kind).collect::<Vec<_>>(), ["garbled"]);
 }
 
+/// A list without a trade means never traded on Spot, not in seven days on USD-M.
+#[test]
+fn where_no_trade_is_found_nothing_old_is_read() {
+    for product in [SPOT, USDM] {
+        let mut rig = Rig::ready(product, &["BTCUSDT"], "0.01", "0.001");
+        let spot = product == SPOT;
+        let trades = if spot { "GET /api/v3/myTrades" } else { "GET /fapi/v1/userTrades" };
+        let mut asked = Vec::new();
+        for _ in 0..3 {
+            rig.requests.clear();
+            rig.encode(&Action::Reconcile { venue: VenueId(0) });
+            if asked.is_empty() {
+                assert!(rig.answer(trades, 200, "[]").is_empty());
+            }
+            if spot {
+                rig.answer("GET /api/v3/openOrders", 200, "[]");
+                rig.answer("GET /api/v3/account", 200, r#"{"balances":[]}"#);
+            } else {
+                rig.answer("GET /fapi/v1/openOrders", 200, "[]");
+                rig.answer("GET /fapi/v3/account", 200, r#"{"assets":[]}"#);
+                rig.answer("GET /fapi/v3/positionRisk", 200, "[]");
+            }
+            asked.push(rig.requests[0].url.clone());
+            assert_eq!(rig.answer(trades, 200, "[]").len(), 1, "the snapshot");
+            rig.now += Span::from_ms(900);
+        }
+        let began =
+            |url: &str| -> i64 { url.split("startTime=").nth(1).unwrap()[..13].parse().unwrap() };
+        if spot {
+            assert!(asked.iter().all(|url| url.contains("fromId=0&")), "{asked:?}");
+        } else {
+            let hour = 3_600_000;
+            assert!((began(&asked[0]) - (T0.ms() - hour)).abs() < 1_000, "{asked:?}");
+            assert!((900..1_000).contains(&(began(&asked[2]) - began(&asked[0]))), "it moves on");
+        }
+    }
+}
+
 #[test]
 fn usdm_readings_and_documented_account_replies() {
     let mut rig = Rig::ready(USDM, &["BTCUSDT", "ADAUSDT"], "0.00000001", "0.00000001");
