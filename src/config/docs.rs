@@ -63,7 +63,7 @@ pub(super) const DAEMON: &[Doc] = &[
     (
         "venues[].recv_window_ms",
         Restart,
-        "How long after its timestamp the venue may still accept a request.",
+        "How long after its timestamp the venue may still accept a request. A session that goes on after a crash quotes nothing for so long and 2 s.",
     ),
     (
         "venues[].dead_man_switch_ms",
@@ -369,7 +369,7 @@ pub(super) const DAEMON: &[Doc] = &[
     (
         "risk.order_unknown_bound_ms",
         Applies,
-        "No request is carried out later than this: an order that the venue has not found by then is cancelled by id and given up. A session that goes on after a crash quotes nothing for so long.",
+        "No request is carried out later than this: an order that the venue has not found by then is cancelled by id and given up.",
     ),
     ("risk.ramp_up_s", Applies, "Sizes grow this long once quoting has begun; 0: full at once."),
     ("risk.ramp_up_from_pct", Applies, "The share of the configured sizes with which they begin."),

@@ -2,7 +2,7 @@
 
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::domain::{HaltCause, InstrumentId, Money, VenueId};
+use crate::domain::{HaltCause, InstrumentId, Money, Span, VenueId};
 use crate::engine;
 use crate::inventory::HedgeParams;
 use crate::quoting;
@@ -18,7 +18,16 @@ use super::settings::{
 /// Stands for "no limit of its own" where the quote-unit limit decides.
 const UNLIMITED_BASE: i64 = 1_000_000_000_000;
 
+/// What a venue may take for a request that came in at the end of its receive window.
+const CARRIED_OUT_WITHIN: Span = Span::from_s(2);
+
 impl Settings {
+    /// How long after a process has died its requests may still be carried out at any venue.
+    fn request_life(&self) -> Span {
+        let windows = self.venues.iter().map(|venue| venue.recv_window + CARRIED_OUT_WITHIN);
+        windows.max().unwrap_or_default().min(self.risk.order_unknown_bound)
+    }
+
     /// What the engine is told. `latch` is the halt of an earlier run, if one still holds.
     #[must_use]
     pub fn engine_params(&self, epoch: u32, latch: Option<(HaltCause, String)>) -> engine::Params {
@@ -67,6 +76,7 @@ impl Settings {
                 max_clock_offset: risk.max_clock_offset,
                 reconcile_interval: risk.reconcile_interval,
                 order_unknown_bound: risk.order_unknown_bound,
+                request_life: self.request_life(),
                 ramp_up: risk.ramp_up,
                 ramp_up_from: risk.ramp_up_from_pct / 100.0,
             },

@@ -249,7 +249,7 @@ impl Engine {
         self.session_since.get_or_insert(self.now);
         if self.alone_from == Ts::FAR {
             // What the process before had sent may still be carried out.
-            self.alone_from = self.now + self.params.risk.order_unknown_bound;
+            self.alone_from = self.now + self.params.risk.request_life;
         }
         if self.state == State::Stopped {
             return;

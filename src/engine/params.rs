@@ -184,6 +184,8 @@ pub struct RiskParams {
     pub reconcile_interval: Span,
     /// How long a venue may take to process an order that it says it does not know.
     pub order_unknown_bound: Span,
+    /// How long after a process has died its requests may still be carried out.
+    pub request_life: Span,
     /// How long sizes grow once quoting has begun; zero: they are full at once.
     pub ramp_up: Span,
     /// The share of the configured sizes with which it begins, above 0 to 1.

@@ -69,6 +69,7 @@ fn params() -> Params {
             max_clock_offset: Span::from_s(1),
             reconcile_interval: Span::from_s(3600),
             order_unknown_bound: Span::from_s(3),
+            request_life: Span::from_s(3),
             ramp_up: Span::ZERO,
             ramp_up_from: 1.0,
         },

@@ -113,6 +113,7 @@ pub fn params() -> Params {
             max_clock_offset: Span::from_ms(500),
             reconcile_interval: Span::from_s(3600),
             order_unknown_bound: Span::from_ms(3000),
+            request_life: Span::from_ms(3000),
             ramp_up: Span::ZERO,
             ramp_up_from: 1.0,
         },
