@@ -52,6 +52,15 @@ fn level(size_base: f64) -> quoting::LevelParams {
     quoting::LevelParams { offset_bps: 0.0, size: quoting::Size::Base(size_base) }
 }
 
+fn pace() -> Pace {
+    Pace {
+        reprice_threshold_bps: 1.0,
+        reprice_min_interval: Span::from_ms(0),
+        max_quote_age: Span::from_s(600),
+        post_fill_pause: Span::ZERO,
+    }
+}
+
 pub fn params() -> Params {
     let venue = |name: &str| VenueParams {
         name: name.to_owned(),
@@ -78,12 +87,7 @@ pub fn params() -> Params {
             levels: vec![level(0.002)],
             ..quoting::Params::default()
         },
-        pace: Pace {
-            reprice_threshold_bps: 1.0,
-            reprice_min_interval: Span::from_ms(0),
-            max_quote_age: Span::from_s(600),
-            post_fill_pause: Span::ZERO,
-        },
+        pace: pace(),
         market: MarketParams {
             max_book_age: Span::from_ms(3000),
             max_spread_bps: 20.0,
