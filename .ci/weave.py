@@ -114,14 +114,20 @@ class Weaver:
         numbers = "_".join(str(number) for number, _ in mutants)
         return f"/*[{numbers}*/{text}/*{numbers}]*/"
 
-    def on_binary_expression(self, node):
+    def operation(self, node):
+        """The mutants of an operator, its sign, and both sides; None where it has no mutant."""
         operator = node.child_by_field_name("operator")
         taken = self.take("BinaryOperator", operator.start_byte)
         if not taken:
             return None
-        left = self.render(node.child_by_field_name("left"))
-        right = self.render(node.child_by_field_name("right"))
-        sign = operator.text.decode()
+        left, right = (self.render(node.child_by_field_name(side)) for side in ("left", "right"))
+        return taken, operator.text.decode(), left, right
+
+    def on_binary_expression(self, node):
+        operation = self.operation(node)
+        if not operation:
+            return None
+        taken, sign, left, right = operation
         if sign in ("&&", "||"):
             # The other operator goes on where this one stops.
             number = taken[0][0]
@@ -135,14 +141,12 @@ class Weaver:
         )
 
     def on_compound_assignment_expr(self, node):
-        operator = node.child_by_field_name("operator")
-        taken = self.take("BinaryOperator", operator.start_byte)
-        if not taken:
+        operation = self.operation(node)
+        if not operation:
             return None
-        left = self.render(node.child_by_field_name("left"))
-        right = self.render(node.child_by_field_name("right"))
+        taken, sign, left, right = operation
         every = [(n, f"{left} {entry['replacement'].strip()} {right};") for n, entry in taken]
-        text = self.either(every, f"{left} {operator.text.decode()} {right};")
+        text = self.either(every, f"{left} {sign} {right};")
         return self.marked(taken, f"{{ {text} }}")
 
     def on_unary_expression(self, node):

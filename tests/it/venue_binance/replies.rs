@@ -41,13 +41,18 @@ fn the_fate_of_an_order_is_never_guessed() {
     }
 }
 
-#[test]
-fn a_ban_stops_everything_until_it_ends() {
-    let mut rig = Rig::ready(SPOT, &["BTCUSDT"], "0.01", "0.00001");
+/// An order is answered with a demand for seven seconds of silence.
+fn silenced(rig: &mut Rig, label: &str) -> Vec<Event> {
     rig.encode(&Action::Place(order(1, OrderKind::PostOnly)));
     let mut reply = http(429, r#"{"code":-1003,"msg":"Too much request weight used"}"#);
     reply.retry_after_s = Some(7);
-    let events = rig.reply_first("POST /api/v3/order", Ok(reply));
+    rig.reply_first(label, Ok(reply))
+}
+
+#[test]
+fn a_ban_stops_everything_until_it_ends() {
+    let mut rig = Rig::ready(SPOT, &["BTCUSDT"], "0.01", "0.00001");
+    let events = silenced(&mut rig, "POST /api/v3/order");
     let until = rig.now + Span::from_s(7);
     assert!(
         events
@@ -66,10 +71,7 @@ fn a_ban_stops_everything_until_it_ends() {
 #[test]
 fn a_venue_that_asks_for_silence_hears_no_farewell() {
     let mut rig = Rig::ready(USDM, &["BTCUSDT"], "0.1", "0.001");
-    rig.encode(&Action::Place(order(1, OrderKind::PostOnly)));
-    let mut reply = http(429, r#"{"code":-1003,"msg":"Too much request weight used"}"#);
-    reply.retry_after_s = Some(7);
-    rig.reply_first("POST /fapi/v1/order", Ok(reply));
+    silenced(&mut rig, "POST /fapi/v1/order");
     rig.requests.clear();
     rig.act(|p, now, out| p.finish(now, out));
     assert!(rig.requests.is_empty(), "{:?}", rig.requests);
