@@ -85,6 +85,7 @@ impl Engine {
         let desk = &mut self.desks[id.index()];
         let found = desk.target_base.is_none();
         let moved = desk.open_with(held, self.now);
+        self.agenda.set_off_target(id, desk.off_target_f64());
         let venue = &self.venues[desk.venue.index()].name;
         if let Some(instrument) = desk.listed.as_ref().filter(|_| !moved.is_zero()) {
             let name = format!("{venue}:{}", desk.params.symbol);
@@ -150,6 +151,7 @@ impl Engine {
             let overtaken = desk.filled_at >= snapshot.as_of;
             if overtaken && planted("old_reading_wins") {
                 self.desks[id.index()].held_base = reported;
+                self.note_holding(id);
                 continue;
             }
             moving |= overtaken;

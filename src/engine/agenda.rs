@@ -15,6 +15,8 @@ pub(super) struct Agenda {
     orders: Vec<Ts>,
     /// Groups whose excursion is past its deadline.
     pub(super) late_groups: usize,
+    /// By instrument, base: holding away from its target.
+    off_target: Vec<f64>,
     /// By instrument, quote.
     profits: Vec<Money>,
     /// Their sum.
@@ -29,6 +31,7 @@ impl Agenda {
             hedges: vec![Ts(0); quoted.len()],
             orders: vec![Ts::FAR; quoted.len()],
             late_groups: 0,
+            off_target: vec![0.0; quoted.len()],
             profits: vec![Money::ZERO; quoted.len()],
             profit_quote: Money::ZERO,
             quoted,
@@ -119,6 +122,16 @@ impl Agenda {
     /// When the first hedge is due.
     pub(super) fn hedges_due(&self) -> Ts {
         self.hedges.iter().copied().min().unwrap_or(Ts::FAR)
+    }
+
+    /// What is held of an instrument, or what should be, has changed.
+    pub(super) fn set_off_target(&mut self, id: InstrumentId, off_base: f64) {
+        self.off_target[id.index()] = off_base;
+    }
+
+    /// Holding of an instrument away from its target, base.
+    pub(super) fn off_target(&self, id: InstrumentId) -> f64 {
+        self.off_target[id.index()]
     }
 
     /// An instrument's result has changed.

@@ -107,8 +107,14 @@ impl Engine {
         }
         desk.listed = Some(instrument.clone());
         self.resume_desk(instrument.id);
+        self.note_holding(instrument.id);
         self.agenda.quote_now(instrument.id);
         self.join_group(instrument);
+    }
+
+    /// What is held of an instrument, or what should be, has changed.
+    pub(super) fn note_holding(&mut self, id: InstrumentId) {
+        self.agenda.set_off_target(id, self.desks[id.index()].off_target_f64());
     }
 
     fn on_book_change(&mut self, id: InstrumentId) {
@@ -220,6 +226,7 @@ impl Engine {
             return;
         }
         let Some(fee_quote) = self.desks[id.index()].on_fill(fill, now) else { return };
+        self.note_holding(id);
         self.ledger_version += 1;
         self.move_balances(fill);
         let mut purpose = None;

@@ -1,8 +1,6 @@
 //! How far do the quotes of one asset lean against what is held of others? By the correlations
 //! that are measured, over all assets that are quoted.
 
-use rust_decimal::prelude::ToPrimitive;
-
 use super::Engine;
 use super::desk::Desk;
 use crate::domain::{InstrumentId, Span, Ts};
@@ -73,13 +71,13 @@ impl Engine {
         let unit_quote = quoting::unit_base(&self.params.quoting, inputs) * inputs.fair_price;
         let held = |id: InstrumentId| {
             let other = &self.desks[id.index()];
-            let net = self.net_base(other);
-            if net.is_zero() {
+            let members = &self.groups[other.group].members;
+            let net: f64 = members.iter().map(|&member| self.agenda.off_target(member)).sum();
+            if net == 0.0 {
                 return 0.0;
             }
             // An asset without a price moves nothing until it has one again.
-            let price = other.mid_f64().unwrap_or(0.0);
-            net.to_f64().unwrap_or(0.0) * price / unit_quote
+            net * other.mid_f64().unwrap_or(0.0) / unit_quote
         };
         -lean.others.iter().map(|(id, per_unit)| per_unit * held(*id)).sum::<f64>()
     }

@@ -59,6 +59,9 @@ pub(super) struct Desk {
     pub(super) target_base: Option<Money>,
     /// Held now, in base: balance of a spot asset, position of a perpetual.
     pub(super) held_base: Money,
+    /// What its orders hold of balances as last counted: of the quote by buys, of the base by
+    /// sells.
+    pub(super) holds: [Money; 2],
     /// When our last fill arrived.
     pub(super) filled_at: Ts,
     /// Lots and cash; flat means on target.
@@ -176,6 +179,7 @@ impl Desk {
             funding_interval: FUNDING_INTERVAL,
             traded_at: Ts(0),
             held_base: Money::ZERO,
+            holds: [Money::ZERO; 2],
             filled_at: Ts(0),
             position: Position::flat(),
             attribution: Attribution::new(),
@@ -207,6 +211,12 @@ impl Desk {
     /// Holding away from the target, in base; nothing until there is a target.
     pub(super) fn off_target_base(&self) -> Money {
         self.target_base.map_or(Money::ZERO, |target| self.held_base - target)
+    }
+
+    /// The same for what models reckon with; nothing while it is not listed.
+    pub(super) fn off_target_f64(&self) -> f64 {
+        let listed = self.listed.as_ref();
+        listed.and_then(|_| self.off_target_base().to_f64()).unwrap_or_default()
     }
 
     /// Nothing that the venue would take as an order is left to close.

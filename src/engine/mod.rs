@@ -17,6 +17,7 @@ mod fair;
 mod flatten;
 mod hedge_view;
 mod hedging;
+mod holds;
 mod ladder;
 mod ledger;
 mod lifecycle;
@@ -380,6 +381,7 @@ impl Engine {
             "what changes a result has been noticed"
         );
         for desk in &self.desks {
+            debug_assert_eq!(self.agenda.off_target(desk.id), desk.off_target_f64());
             self.agenda.set_profit(desk.id, desk.profit_quote());
             if self.imbalance.is_none()
                 && let Err(text) = desk.check_identity()

@@ -3,8 +3,8 @@
 use super::Engine;
 use super::desk::Desk;
 use crate::domain::{
-    Action, Amend, Instrument, InstrumentId, InstrumentKind, Money, NewOrder, Note, OrderId,
-    OrderKind, Purpose, Px, Qty, Reason, Side, Ts, VenueId, planted,
+    Action, Amend, InstrumentId, Money, NewOrder, Note, OrderId, OrderKind, Purpose, Px, Qty,
+    Reason, Side, Ts, VenueId, planted,
 };
 use crate::orders::{Order, Phase, Request};
 use crate::risk::{self, Approved, Lane, Standing};
@@ -65,6 +65,7 @@ impl Engine {
 
     /// `instead_of` names an order that the wish would take the place of.
     fn approve(&mut self, wish: Wish, instead_of: Option<OrderId>) -> Result<Approved, Reason> {
+        self.count_holds();
         let desk = &self.desks[wish.instrument.index()];
         let Some(instrument) = &desk.listed else { return Err(Reason::NotListed) };
         let order = NewOrder {
@@ -102,12 +103,6 @@ impl Engine {
         risk::approve(order, &desk.params.limits, &standing)
     }
 
-    /// Net exposure of the desk's base asset over all venues, in base.
-    pub(super) fn net_base(&self, desk: &Desk) -> Money {
-        let members = self.groups[desk.group].members.iter().map(|id| &self.desks[id.index()]);
-        members.filter(|member| member.listed.is_some()).map(Desk::off_target_base).sum()
-    }
-
     /// Net exposure of the desk's base asset over all venues, and what live orders could still buy
     /// and sell of it, all in base.
     pub(super) fn exposure(&self, desk: &Desk) -> (Money, [Money; 2]) {
@@ -142,31 +137,6 @@ impl Engine {
                 instrument.quantity(hedges.map(Order::exposed).sum())
             })
             .sum()
-    }
-
-    /// What a spot order of that side may spend: the balance less what our live orders hold of it,
-    /// on whichever instrument of the venue.
-    pub(super) fn free(&self, desk: &Desk, side: Side) -> Option<Money> {
-        let instrument = desk.listed.as_ref()?;
-        if instrument.kind != InstrumentKind::Spot {
-            return None;
-        }
-        let asset = if side == Side::Buy { &instrument.quote } else { &instrument.base };
-        let spot = |other: &&Instrument| other.kind == InstrumentKind::Spot;
-        let here = self.desks.iter().filter(|other| other.venue == desk.venue);
-        let held: Money = here
-            .filter_map(|other| other.listed.as_ref().filter(spot))
-            .flat_map(|other| self.orders.of(other.id).map(move |order| (other, order)))
-            .map(|(other, order)| match order.new.side {
-                Side::Buy if other.quote == *asset => {
-                    other.notional(order.most_aggressive_px(), order.exposed())
-                }
-                Side::Sell if other.base == *asset => other.quantity(order.exposed()),
-                Side::Buy | Side::Sell => Money::ZERO,
-            })
-            .sum();
-        let venue = &self.venues[desk.venue.index()];
-        Some((venue.total(asset) - held).max(Money::ZERO))
     }
 
     /// Cancels one order; one that is on its way out already is left to its own retries.

@@ -202,6 +202,7 @@ fn what_one_symbol_has_ordered_is_not_free_for_another() {
         };
         engine.orders.insert(order, Ts(0), Ts::FAR);
     }
+    engine.count_holds();
     let free = |desk: usize, side| engine.free(&engine.desks[desk], side).unwrap();
     assert_eq!([free(0, Side::Buy), free(1, Side::Buy)], [Money::from(700); 2]);
     assert_eq!([free(0, Side::Sell), free(1, Side::Sell)], [Money::ONE, Money::new(15, 1)]);

@@ -31,6 +31,8 @@ pub(super) struct Venue {
     pub(super) failed: Option<String>,
     /// Free and locked, by asset.
     pub(super) balances: BTreeMap<Asset, (Money, Money)>,
+    /// What our spot orders hold of them, as last counted.
+    held: BTreeMap<Asset, Money>,
     /// When the account was last asked for, while the answer is out.
     pub(super) asked_at: Option<Ts>,
     /// When it was last asked for.
@@ -66,6 +68,7 @@ impl Venue {
             key_check: None,
             failed: None,
             balances: BTreeMap::new(),
+            held: BTreeMap::new(),
             asked_at: None,
             last_asked_at: None,
             read_at: None,
@@ -113,6 +116,18 @@ impl Venue {
         if let Some((free, _)) = self.balances.get_mut(asset) {
             *free += amount;
         }
+    }
+
+    /// Our spot orders hold so much more of an asset.
+    pub(super) fn hold(&mut self, asset: &Asset, change: Money) {
+        if !change.is_zero() {
+            *self.held.entry(asset.clone()).or_default() += change;
+        }
+    }
+
+    /// What our spot orders hold of an asset, as last counted.
+    pub(super) fn held(&self, asset: &Asset) -> Money {
+        self.held.get(asset).copied().unwrap_or_default()
     }
 
     /// Free and locked of an asset together.

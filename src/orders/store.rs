@@ -22,13 +22,36 @@ pub struct Exposed {
 pub struct Store {
     by_instrument: Vec<BTreeMap<OrderId, Order>>,
     closed: BTreeMap<OrderId, Order>,
+    changed: Vec<InstrumentId>,
+    is_changed: Vec<bool>,
 }
 
 impl Store {
     /// A store for that many instruments.
     #[must_use]
     pub fn new(instruments: usize) -> Store {
-        Store { by_instrument: vec![BTreeMap::new(); instruments], closed: BTreeMap::new() }
+        Store {
+            by_instrument: vec![BTreeMap::new(); instruments],
+            closed: BTreeMap::new(),
+            changed: Vec::new(),
+            is_changed: vec![false; instruments],
+        }
+    }
+
+    /// An instrument whose orders may have changed since it was last taken from here: what is kept
+    /// beside the store about its orders is to be reckoned anew.
+    pub fn take_changed(&mut self) -> Option<InstrumentId> {
+        let instrument = self.changed.pop()?;
+        self.is_changed[instrument.index()] = false;
+        Some(instrument)
+    }
+
+    fn touch(&mut self, instrument: InstrumentId) {
+        if let Some(known) = self.is_changed.get_mut(instrument.index())
+            && !std::mem::replace(known, true)
+        {
+            self.changed.push(instrument);
+        }
     }
 
     /// Takes an order in, before its action leaves.
@@ -37,6 +60,7 @@ impl Store {
             return;
         }
         let order = Order::sent(new, now, answer_due);
+        self.touch(order.new.instrument);
         self.by_instrument[order.new.instrument.index()].insert(order.new.id, order);
     }
 
@@ -49,11 +73,13 @@ impl Store {
         // Its earlier trades belong to the run that made it and are in the position already.
         order.traded = filled;
         order.adopted = true;
+        self.touch(order.new.instrument);
         self.by_instrument[order.new.instrument.index()].insert(order.new.id, order);
     }
 
     /// An order that is not closed, or one of the last closed ones.
     pub fn find_mut(&mut self, instrument: InstrumentId, id: OrderId) -> Option<&mut Order> {
+        self.touch(instrument);
         let open = self.by_instrument.get_mut(instrument.index())?;
         match open.get_mut(&id) {
             Some(order) => Some(order),
@@ -69,6 +95,7 @@ impl Store {
 
     /// Moves an order between the open and the closed ones after its state has changed.
     pub fn settle(&mut self, instrument: InstrumentId, id: OrderId) {
+        self.touch(instrument);
         let open = &mut self.by_instrument[instrument.index()];
         if open.get(&id).is_some_and(Order::is_closed) {
             if let Some(order) = open.remove(&id) {
@@ -96,6 +123,7 @@ impl Store {
 
     /// As [`Store::of`], to change.
     pub fn of_mut(&mut self, instrument: InstrumentId) -> impl Iterator<Item = &mut Order> {
+        self.touch(instrument);
         self.by_instrument[instrument.index()].values_mut()
     }
 

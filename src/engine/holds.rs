@@ -1,0 +1,70 @@
+//! What do our spot orders hold of a venue's balances? Kept beside the orders and brought up to
+//! date where they have changed, so that an order costs the same however many instruments there are.
+
+use super::Engine;
+use super::desk::Desk;
+use crate::domain::{Asset, Instrument, InstrumentKind, Money, Side};
+use crate::orders::Order;
+
+impl Engine {
+    /// Brings what orders hold up to date.
+    pub(super) fn count_holds(&mut self) {
+        while let Some(id) = self.orders.take_changed() {
+            let desk = &mut self.desks[id.index()];
+            let Some(instrument) = desk.listed.as_ref().filter(|own| is_spot(own)) else {
+                continue;
+            };
+            let mut holds = [Money::ZERO; 2];
+            for order in self.orders.of(id) {
+                holds[order.new.side.index()] += held_by(order, instrument);
+            }
+            let venue = &mut self.venues[desk.venue.index()];
+            for side in Side::BOTH {
+                let change = holds[side.index()] - desk.holds[side.index()];
+                venue.hold(spent_by(side, instrument), change);
+            }
+            desk.holds = holds;
+        }
+    }
+
+    /// What a spot order of that side may spend: the balance less what our orders hold of it, on
+    /// whichever instrument of the venue, as of the last count.
+    pub(super) fn free(&self, desk: &Desk, side: Side) -> Option<Money> {
+        let asset = spent_by(side, desk.listed.as_ref().filter(|own| is_spot(own))?);
+        let venue = &self.venues[desk.venue.index()];
+        debug_assert_eq!(venue.held(asset), self.held(desk, asset), "every change is counted");
+        Some((venue.total(asset) - venue.held(asset)).max(Money::ZERO))
+    }
+
+    /// What orders at the desk's venue hold of an asset, from the orders themselves.
+    fn held(&self, desk: &Desk, asset: &Asset) -> Money {
+        self.desks
+            .iter()
+            .filter(|other| other.venue == desk.venue)
+            .filter_map(|other| other.listed.as_ref().filter(|listed| is_spot(listed)))
+            .flat_map(|listed| self.orders.of(listed.id).map(move |order| (listed, order)))
+            .filter(|(listed, order)| spent_by(order.new.side, listed) == asset)
+            .map(|(listed, order)| held_by(order, listed))
+            .sum()
+    }
+}
+
+fn is_spot(instrument: &Instrument) -> bool {
+    instrument.kind == InstrumentKind::Spot
+}
+
+/// What an order of that side is paid with.
+fn spent_by(side: Side, instrument: &Instrument) -> &Asset {
+    match side {
+        Side::Buy => &instrument.quote,
+        Side::Sell => &instrument.base,
+    }
+}
+
+/// How much of it the venue keeps for the order, or may come to keep.
+fn held_by(order: &Order, instrument: &Instrument) -> Money {
+    match order.new.side {
+        Side::Buy => instrument.notional(order.most_aggressive_px(), order.exposed()),
+        Side::Sell => instrument.quantity(order.exposed()),
+    }
+}
