@@ -110,7 +110,7 @@ impl Session {
             }
         }
         if self.clock.left == 0 {
-            let doubt = Span(best.1.0.saturating_abs() + best.0.0 / 2);
+            let doubt = Span(best.1.0.saturating_abs()) + Span(best.0.0 / 2);
             let sure = doubt <= self.params.max_clock_offset;
             self.timers.insert(Timer::Clock, now + if sure { REFRESH } else { SECOND_LOOK });
         } else {
