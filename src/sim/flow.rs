@@ -3,11 +3,18 @@
 //! **Latent price.** A random walk whose volatility switches between calm and burst; each market's
 //! fair price is the latent one plus a basis that wanders around its mean.
 //!
-//! **Makers** look at the fair price at random instants (a Poisson process) and re-centre: they
+//! **Pressure.** What makers go by is not quite that: they take up part of the news only over a
+//! second or so, all markets together and some markets later than the rest, and meanwhile they add
+//! as much noise as that takes away, so that mids have the same volatility at every horizon. How
+//! far the fair price is from what they go by shows, blurred, in how they split size between the
+//! sides of the touch: that is why imbalance foretells returns, as it does in the recordings, and
+//! why that of a leading market foretells those of all.
+//!
+//! **Makers** look at their price at random instants (a Poisson process) and re-centre: they
 //! pull what is in front of it, stand one tick to each side of it, and fill the gaps of a depth
 //! profile. Holding a random walk between Poisson instants leaves its volatility flat at every
 //! horizon, which is what the recordings show for mids; and what they show as adverse selection is
-//! how far the fair price has moved since the makers last looked.
+//! how far it has moved since the makers last looked, and the pressure.
 //!
 //! **Takers** are informed (they know the fair price) or noise, with heavy-tailed sizes. **Sweeps**
 //! take everything up to some basis points from the touch; most are noise, some come with a jump
@@ -37,6 +44,13 @@ pub struct FlowParams {
     pub basis_bps: f64,
     /// Standard deviation of that basis, in bps; it forgets itself in half a minute.
     pub basis_noise_bps: f64,
+    /// Part of the news that makers take up only within a second or so, 0 to 1; the first market
+    /// of an asset decides.
+    pub delay: f64,
+    /// The same of this market alone, besides.
+    pub lag: f64,
+    /// Standard deviation of what makers mistake for pressure when they split their size, in bps.
+    pub blur_bps: f64,
     /// How often makers look at the fair price.
     pub recentres: f64,
     /// Part of another market's re-centring (of the same asset) that makers here follow within
@@ -73,10 +87,13 @@ impl FlowParams {
             volatility_bps: 1.1,
             basis_bps: 0.0,
             basis_noise_bps: 0.1,
-            recentres: 0.5,
-            follows: 0.7,
+            delay: 0.25,
+            lag: 0.08,
+            blur_bps: 0.05,
+            recentres: 0.3,
+            follows: 0.9,
             takes: 6.0,
-            informed: 0.95,
+            informed: 0.9,
             take_median: 0.0035,
             sweeps: 0.7,
             sweep_bps: 2.4,
@@ -93,9 +110,12 @@ impl FlowParams {
     pub fn btc_perpetual() -> FlowParams {
         FlowParams {
             basis_bps: -3.7,
-            basis_noise_bps: 0.35,
-            recentres: 7.0,
+            basis_noise_bps: 0.2,
+            lag: 0.0,
+            blur_bps: 0.25,
+            recentres: 6.5,
             follows: 0.6,
+            informed: 0.7,
             sweeps: 0.45,
             take_median: 0.03,
             touch_quantity: 3.3,
@@ -127,6 +147,8 @@ const BURST_S: f64 = 6.0;
 const CALM_S: f64 = 41.0;
 /// Spread of order sizes: standard deviation of the logarithm.
 const SIZE_SPREAD: f64 = 2.4;
+/// The same of what stands at the touch.
+const TOUCH_SPREAD: f64 = 0.35;
 /// Largest taker, in touch quantities.
 const LARGEST_TAKE: f64 = 3.0;
 /// Mean time until makers step back in after a sweep, in seconds.
@@ -142,6 +164,11 @@ const TENDED_PART: f64 = 0.1;
 const SNIPED: f64 = 0.5;
 /// Memory of the basis, in seconds.
 const BASIS_S: f64 = 30.0;
+/// Memory of pressure and its blur, in seconds.
+const PRESSURE_S: f64 = 1.1;
+/// How makers split the touch: half the logarithm of bid over ask size, per deviation of a
+/// second's return.
+const SPLIT: f64 = 1.87;
 /// How the profile's levels crowd towards the touch: level k of n stands at reach × (k/n)^this.
 const CROWDING: f64 = 1.5;
 
@@ -154,6 +181,9 @@ struct Venue {
     crowding: Vec<f64>,
     basis: f64,
     basis_at: Ts,
+    /// Pressure of this market alone, and what is mistaken for pressure, bps.
+    lag_bps: f64,
+    blur_bps: f64,
     /// Next spontaneous action.
     next: Ts,
     /// Makers step back in after a sweep.
@@ -165,6 +195,8 @@ struct Venue {
 pub(crate) struct Flow {
     rng: ChaCha8Rng,
     price: f64,
+    /// How far the latent price is above what makers of all markets go by, bps.
+    pressure_bps: f64,
     at: Ts,
     burst: bool,
     regime_ends: Ts,
@@ -183,12 +215,14 @@ impl Flow {
                 crowding: crowding(params.levels.max(1)),
                 params,
                 basis_at: now,
+                lag_bps: 0.0,
+                blur_bps: 0.0,
                 next: now,
                 refill: now,
             })
             .collect();
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Flow { rng, price, at: now, burst: true, regime_ends: now, venues }
+        Flow { rng, price, pressure_bps: 0.0, at: now, burst: true, regime_ends: now, venues }
     }
 
     pub(crate) fn due(&self) -> Ts {
@@ -226,7 +260,8 @@ impl Flow {
         }
     }
 
-    /// Lets latent price and basis move on; the market's fair price now, in quote per base.
+    /// Lets latent price, pressure and basis move on; the market's fair price now, in quote per
+    /// base.
     fn fair(&mut self, index: usize, now: Ts) -> f64 {
         if now >= self.regime_ends {
             self.burst = !self.burst;
@@ -235,9 +270,11 @@ impl Flow {
         }
         let elapsed = now.since(self.at).seconds().max(0.0);
         self.at = now;
-        let sigma = self.venues[0].params.volatility_bps * 1e-4;
         let regime = if self.burst { BURST } else { CALM };
-        self.price *= (sigma * regime * elapsed.sqrt() * self.normal()).exp();
+        let sigma_bps = self.venues[0].params.volatility_bps * regime * elapsed.sqrt();
+        let news_bps = sigma_bps * self.normal();
+        self.price *= (news_bps * 1e-4).exp();
+        self.press(elapsed, news_bps, sigma_bps);
         let noise = self.normal();
         let venue = &mut self.venues[index];
         let keep = (-now.since(venue.basis_at).seconds() / BASIS_S).exp();
@@ -247,6 +284,30 @@ impl Flow {
             + (venue.basis - mean) * keep
             + spread * (1.0 - keep * keep).max(0.0).sqrt() * noise;
         self.price * (1.0 + venue.basis * 1e-4)
+    }
+
+    /// Pressure fades, and takes its part of the news. The price that makers go by loses that part
+    /// and gains as much noise as leaves its variance what it was.
+    fn press(&mut self, elapsed: f64, news_bps: f64, sigma_bps: f64) {
+        let keep = (-elapsed / PRESSURE_S).exp();
+        let renewed = (1.0 - keep * keep).max(0.0).sqrt();
+        let delay = self.venues[0].params.delay;
+        // What is left of the news to this delay after another has taken its part.
+        let delayed = |part: f64, left: f64, noise: f64| {
+            part * news_bps + (part * (2.0 * left - part)).max(0.0).sqrt() * sigma_bps * noise
+        };
+        self.pressure_bps = self.pressure_bps * keep + delayed(delay, 1.0, self.normal());
+        for index in 0..self.venues.len() {
+            let (noise, blur) = (self.normal(), self.normal());
+            let venue = &mut self.venues[index];
+            venue.lag_bps = venue.lag_bps * keep + delayed(venue.params.lag, 1.0 - delay, noise);
+            venue.blur_bps = venue.blur_bps * keep + venue.params.blur_bps * renewed * blur;
+        }
+    }
+
+    /// How far a market's fair price is above what its makers go by, bps.
+    fn pressure(&self, index: usize) -> f64 {
+        self.pressure_bps + self.venues[index].lag_bps
     }
 
     fn act(&mut self, index: usize, fair: f64, now: Ts, book: &Matcher, out: &mut Vec<Intent>) {
@@ -283,7 +344,8 @@ impl Flow {
         let venue = &self.venues[index];
         let tick = venue.instrument.tick_f64();
         let (low, high) = (venue.instrument.min_px, venue.instrument.max_px);
-        let bid = ((fair / tick).floor() as i64).clamp(low.0, high.0 - 1);
+        let price = fair * (1.0 - self.pressure(index) * 1e-4);
+        let bid = ((price / tick).floor() as i64).clamp(low.0, high.0 - 1);
         let touch = [Px(bid), Px(bid + 1)];
         for side in Side::BOTH {
             let front = |px: Px| (px.0 - touch[side.index()].0) * side.sign() > 0;
@@ -291,12 +353,16 @@ impl Flow {
                 out.push(Intent::Level { side, px: level.px, qty: Qty::ZERO });
             }
         }
+        let volatility_bps = self.venues[index].params.volatility_bps.max(0.1);
+        let shown_bps = self.pressure(index) + self.venues[index].blur_bps;
+        let split = (SPLIT * shown_bps / volatility_bps).tanh();
         for side in Side::BOTH {
             let px = touch[side.index()];
             let there = book.crowd_at(side, px);
             if there.is_zero() || self.uniform() < 0.5 {
-                let mean = self.venues[index].params.touch_quantity;
-                let qty = self.quantity(index, mean, 0.7);
+                let part = 1.0 + side.sign() as f64 * split;
+                let mean = self.venues[index].params.touch_quantity * part;
+                let qty = self.quantity(index, mean, TOUCH_SPREAD);
                 out.push(Intent::Level { side, px, qty });
             }
             self.fill_gaps(index, side, px, book, out);
