@@ -21,9 +21,7 @@ impl Engine {
         let ending = matches!(self.state, State::Stopping | State::Halted);
         for venue in &mut self.venues {
             if venue.account_due(ending).is_some_and(|due| now >= due) {
-                venue.asked_at = Some(now);
-                venue.last_asked_at = Some(now);
-                venue.ask_at = now + self.params.risk.reconcile_interval;
+                venue.asked(now, self.params.risk.reconcile_interval);
                 out.push(Action::Reconcile { venue: venue.id });
             }
         }

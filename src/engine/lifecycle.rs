@@ -302,7 +302,7 @@ impl Engine {
             self.breaker.reset();
             self.rebase_profit();
             for venue in &mut self.venues {
-                venue.differs = 0;
+                venue.forgive();
             }
             self.quiet_since = self.now;
             out.push(Action::Note(Note::Latch { set: false, text: "resumed".to_owned() }));

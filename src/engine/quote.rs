@@ -6,8 +6,8 @@ use super::Engine;
 use super::cross_asset::Lean;
 use super::send::Wish;
 use crate::domain::{
-    Action, FairSource, InstrumentId, InstrumentKind, Note, OrderId, OrderKind, Purpose, Quote,
-    QuoteSide, Quotes, Reason, Side, Span, State, Ts, planted,
+    Action, FairSource, InstrumentId, InstrumentKind, Money, Note, OrderId, OrderKind, Purpose,
+    Quote, QuoteSide, Quotes, Reason, Side, Span, State, Ts, planted,
 };
 use crate::inventory::Shown;
 use crate::orders::{Change, Phase, Tolerance, Working, changes};
@@ -224,7 +224,7 @@ impl Engine {
         let exposure = self.factor_exposure(desk.group);
         let intensity = desk.intensity.estimate();
         let signals = self.signals_for(desk, &touch);
-        let as_f64 = |money: crate::domain::Money| money.to_f64().unwrap_or(f64::NAN);
+        let as_f64 = |money: Money| money.to_f64().unwrap_or(f64::NAN);
         let own_price = signals.fair_ticks * instrument.tick_f64();
         let fair = self.fair_for(id, own_price)?;
         // Alpha is what the own book's price misses; another venue's price has seen it.
@@ -308,8 +308,17 @@ impl Engine {
         quotes
     }
 
-    /// The quotes without those of sides that pause.
+    /// The quotes without those of sides that pause, or that add to exposure while that may only be
+    /// reduced: what rests would fill all the same.
     fn with_pauses(&mut self, id: InstrumentId, mut quotes: Quotes) -> Quotes {
+        if self.state.is_reducing_only() {
+            let (net, _) = self.exposure(&self.desks[id.index()]);
+            for side in
+                Side::BOTH.into_iter().filter(|side| net * Money::from(side.sign()) >= Money::ZERO)
+            {
+                quotes.sides[side.index()] = QuoteSide::none(Reason::Reducing);
+            }
+        }
         let desk = &mut self.desks[id.index()];
         for side in Side::BOTH {
             if let Some((until, reason)) = desk.sides[side.index()].pause {

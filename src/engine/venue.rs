@@ -36,7 +36,9 @@ pub(super) struct Venue {
     /// When the account was last asked for, while the answer is out.
     pub(super) asked_at: Option<Ts>,
     /// When it was last asked for.
-    pub(super) last_asked_at: Option<Ts>,
+    last_asked_at: Option<Ts>,
+    /// Questions shortly after one another.
+    asks_in_a_row: u32,
     /// As-of time of the last complete answer.
     pub(super) read_at: Option<Ts>,
     /// When to ask next.
@@ -51,8 +53,13 @@ pub(super) struct Venue {
 
 /// An account answer that has not come by then is asked for again.
 const ACCOUNT_PATIENCE: Span = Span::from_s(5);
-/// Least time between two questions, so that a clock that stands still makes no storm of them.
+/// Least time between two questions, doubled by each that comes soon after another: neither a clock
+/// that stands still nor an account that stays different makes a storm of them.
 const ACCOUNT_REST: Span = Span::from_ms(20);
+/// The longest it becomes.
+const ACCOUNT_REST_MAX: Span = Span::from_ms(1280);
+/// After so long without a question it is short again.
+const ACCOUNT_CALM: Span = Span::from_s(3);
 
 impl Venue {
     pub(super) fn new(id: VenueId, params: &VenueParams) -> Venue {
@@ -71,6 +78,7 @@ impl Venue {
             held: BTreeMap::new(),
             asked_at: None,
             last_asked_at: None,
+            asks_in_a_row: 0,
             read_at: None,
             ask_at: Ts(0),
             differs: 0,
@@ -100,10 +108,30 @@ impl Venue {
     /// When its account is to be asked for, not before the patience with the last question ends;
     /// `None` while it cannot be. At the end it is read without any stream too.
     pub(super) fn account_due(&self, ending: bool) -> Option<Ts> {
-        let readable = self.is_ready() || (ending && self.answers());
+        // What has failed may have been mended, and what is left there should not go unseen.
+        let readable = self.is_ready() || (ending && self.clock_offset.is_some());
         let patience_ends = self.asked_at.map_or(self.ask_at, |asked| asked + ACCOUNT_PATIENCE);
-        let rested = self.last_asked_at.map_or(self.ask_at, |asked| asked + ACCOUNT_REST);
+        let rest = Span(ACCOUNT_REST.0 << self.asks_in_a_row.min(6)).min(ACCOUNT_REST_MAX);
+        let rested = self.last_asked_at.map_or(self.ask_at, |asked| asked + rest);
         readable.then_some(self.ask_at.max(patience_ends).max(rested))
+    }
+
+    /// Its account is asked for now, and again after that interval at the latest.
+    pub(super) fn asked(&mut self, now: Ts, interval: Span) {
+        let soon = self.last_asked_at.is_some_and(|before| now.since(before) < ACCOUNT_CALM);
+        self.asks_in_a_row = if soon { self.asks_in_a_row.saturating_add(1) } else { 0 };
+        self.asked_at = Some(now);
+        self.last_asked_at = Some(now);
+        self.ask_at = now + interval;
+    }
+
+    /// The operator has looked: what failed is tried again, and what the account was found to hold
+    /// beside our ledger is what we hold.
+    pub(super) fn forgive(&mut self) {
+        self.failed = None;
+        if std::mem::take(&mut self.differs) > 0 {
+            self.read_at = None;
+        }
     }
 
     /// The account as of `since` or later has been read.

@@ -21,6 +21,8 @@ pub(super) const OURS: AccountId = AccountId(0);
 pub(super) const WHALE: AccountId = AccountId(1);
 /// Orders that the process may know at once.
 const MOST_ORDERS: usize = 200;
+/// What the exchange has taken twice is known by then, and answered.
+const DOUBLED_FOR: Span = Span::from_s(10);
 
 /// One instrument's limits as the exchange can check them.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub(super) struct Bounds {
 /// What an order was sent for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
+    instrument: InstrumentId,
+    side: Side,
     pub(super) qty: Qty,
     pub(super) purpose: Purpose,
     /// It was to rest.
@@ -77,8 +81,8 @@ pub(super) struct Watch {
     /// Orders that the process has ended since the world last looked.
     pub(super) ended: Vec<OrderId>,
     canceled: BTreeSet<OrderId>,
-    /// Orders of which the exchange has taken a copy as well.
-    pub(super) copied: BTreeSet<OrderId>,
+    /// Orders of which the exchange has taken a copy as well, and when.
+    pub(super) copied: BTreeMap<OrderId, Ts>,
     doubted: BTreeSet<OrderId>,
     gaps: BTreeSet<u16>,
 }
@@ -108,7 +112,7 @@ impl Watch {
             refused: BTreeSet::new(),
             ended: Vec::new(),
             canceled: BTreeSet::new(),
-            copied: BTreeSet::new(),
+            copied: BTreeMap::new(),
             doubted: BTreeSet::new(),
             gaps: BTreeSet::new(),
         }
@@ -182,7 +186,8 @@ impl Watch {
         match action {
             Action::Place(order) => {
                 let rests = order.kind == OrderKind::PostOnly;
-                let sent = Sent { qty: order.qty, purpose: order.purpose, rests };
+                let (instrument, side) = (order.instrument, order.side);
+                let sent = Sent { instrument, side, qty: order.qty, purpose: order.purpose, rests };
                 if order.purpose == Purpose::Hedge && rests {
                     self.count("hedge rested");
                 }
@@ -402,12 +407,21 @@ impl Watch {
         self.prefix.decode(&order.client_id)
     }
 
+    /// What the exchange may have taken twice of one order, on a side, so lately that the process
+    /// cannot have answered: no limit of ours holds what a network doubles after the first was filled.
+    fn doubled(&self, now: Ts, index: usize, side: Side, lot_base: Money) -> Money {
+        let lately = self.copied.iter().filter(|(_, at)| now.since(**at) < DOUBLED_FOR);
+        let sent = lately.filter_map(|(id, _)| self.placed.get(id));
+        let sent = sent.filter(|sent| sent.instrument.index() == index && sent.side == side);
+        sent.map(|sent| Money::from(sent.qty.0) * lot_base).sum()
+    }
+
     /// Limits and self-crossing by the exchange's own books.
     pub(super) fn check_exchange(&mut self, now: Ts, exchange: &Exchange) {
         let mut net = Money::ZERO;
         let mut towards = [Money::ZERO; 2];
         let mut price = Money::ZERO;
-        for bounds in self.bounds.clone() {
+        for (index, bounds) in self.bounds.clone().into_iter().enumerate() {
             let off = off_target(exchange, &bounds);
             let Some(instrument) = exchange.instrument(bounds.market) else { continue };
             let mut open = [Money::ZERO; 2];
@@ -432,13 +446,14 @@ impl Watch {
             }
             for side in Side::BOTH {
                 let sign = Money::from(side.sign());
-                let worst = sign * off + open[side.index()];
+                let doubled = self.doubled(now, index, side, bounds.lot_base);
+                let worst = sign * off + open[side.index()] - doubled;
                 if open[side.index()] > Money::ZERO && worst > bounds.limit_base {
                     let limit = bounds.limit_base;
                     let text = format!("worst {side} position {worst} beyond {limit}");
                     self.problem(now, "I5", text);
                 }
-                towards[side.index()] += open[side.index()];
+                towards[side.index()] += open[side.index()] - doubled;
             }
             net += off;
         }

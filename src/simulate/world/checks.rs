@@ -88,7 +88,8 @@ impl World {
                 let own = self.watch.own(&order);
                 // A venue takes a copy of a request whose order has been filled already as
                 // another order; a reading finds it (I1).
-                if own.is_some_and(|id| ended.contains(&id) && !self.watch.copied.contains(&id)) {
+                if own.is_some_and(|id| ended.contains(&id) && !self.watch.copied.contains_key(&id))
+                {
                     let text = format!("{} counts as ended and rests", order.client_id);
                     self.watch.problem(now, "I6", text);
                 }

@@ -566,7 +566,7 @@ impl World {
             } else if answered.answer.as_ref().is_some_and(|answer| answer.status == 200)
                 && let Some(id) = wire.client_id().and_then(|id| self.watch.prefix.decode(id))
             {
-                self.watch.copied.insert(id);
+                self.watch.copied.insert(id, self.now);
             }
             delay = answered.delay;
             answered.answer

@@ -24,6 +24,8 @@ pub(super) struct Clock {
     left: u8,
     failures: u32,
     in_flight: bool,
+    /// A measurement has shown that the clocks agree well enough.
+    agreed: bool,
 }
 
 impl Clock {
@@ -98,7 +100,9 @@ impl Session {
             out.events.push(Event::Clock { venue, offset, round_trip });
             // Half of the round trip is what the sample may err by: a slow answer proves nothing.
             let certain = Span(offset.0.saturating_abs() - round_trip.0 / 2);
-            if certain > self.params.max_clock_offset {
+            // Later on it is the venue's clock that steps, or ours that is being mended: the offset
+            // is reckoned with, no quote stands meanwhile, and it is measured again soon.
+            if certain > self.params.max_clock_offset && !self.clock.agreed {
                 let text = format!(
                     "our clock is {} ms {} that of {}; at most {} ms are allowed: mend NTP",
                     offset.ms().abs(),
@@ -112,6 +116,7 @@ impl Session {
         if self.clock.left == 0 {
             let doubt = Span(best.1.0.saturating_abs()) + Span(best.0.0 / 2);
             let sure = doubt <= self.params.max_clock_offset;
+            self.clock.agreed |= sure;
             self.timers.insert(Timer::Clock, now + if sure { REFRESH } else { SECOND_LOOK });
         } else {
             self.measure_clock(now, out);

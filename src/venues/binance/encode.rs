@@ -37,6 +37,7 @@ pub(super) enum Call {
     CancelMany,
     Query,
     OpenOrders,
+    AllOrders,
     Account,
     Positions,
     Trades,
@@ -76,6 +77,7 @@ impl Call {
             Call::CancelMany => ("DELETE /fapi/v1/batchOrders", "DELETE /fapi/v1/batchOrders"),
             Call::Query => ("GET /api/v3/order", "GET /fapi/v1/order"),
             Call::OpenOrders => ("GET /api/v3/openOrders", "GET /fapi/v1/openOrders"),
+            Call::AllOrders => ("GET /api/v3/allOrders", "GET /fapi/v1/allOrders"),
             Call::Account => ("GET /api/v3/account", "GET /fapi/v3/account"),
             Call::Positions => ("GET /fapi/v3/positionRisk", "GET /fapi/v3/positionRisk"),
             Call::Trades => ("GET /api/v3/myTrades", "GET /fapi/v1/userTrades"),
@@ -120,6 +122,7 @@ impl Call {
             | Call::CancelMany
             | Call::Query
             | Call::OpenOrders
+            | Call::AllOrders
             | Call::Account
             | Call::Positions
             | Call::Trades

@@ -282,7 +282,6 @@ struct Session {
     owners: BTreeMap<(usize, u64), OrderId>,
     owners_by_age: VecDeque<(usize, u64)>,
     ignored: u64,
-    failed: Option<String>,
 }
 
 /// The wait before attempt number `failures`; none before the first.
@@ -342,7 +341,6 @@ impl Session {
             owners: BTreeMap::new(),
             owners_by_age: VecDeque::new(),
             ignored: 0,
-            failed: None,
             params,
         }
     }
@@ -403,12 +401,9 @@ impl Session {
         out.events.push(Event::Garbled { venue: self.params.venue, text });
     }
 
-    /// The venue cannot be used; the same words are said once.
-    fn fail(&mut self, class: RejectClass, text: String, out: &mut Outbox) {
-        if self.failed.as_ref() != Some(&text) {
-            self.failed = Some(text.clone());
-            out.events.push(Event::VenueFailed { venue: self.params.venue, class, text });
-        }
+    /// The venue cannot be used.
+    fn fail(&self, class: RejectClass, text: String, out: &mut Outbox) {
+        out.events.push(Event::VenueFailed { venue: self.params.venue, class, text });
     }
 
     fn order_news(

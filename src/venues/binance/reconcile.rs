@@ -25,8 +25,11 @@ const TRADES_OVERLAP: Span = Span::from_s(3600);
 const TRADES_WINDOW: Span = Span::from_s(6 * 86_400);
 /// Rows of a page of trades, the most that both products give.
 const TRADES_PAGE: usize = 1000;
-/// Orders whose owner may be asked for in one reading; more means something else is wrong.
-const MAX_OWNERS: usize = 200;
+/// Orders whose owner is asked for one by one, at once; where there are more, the list of all
+/// orders tells.
+const OWNERS_AT_ONCE: usize = 16;
+/// Rows of a page of all orders, the most that both products give.
+const ORDERS_PAGE: usize = 1000;
 
 /// One reading in progress.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(super) enum Part {
     Trades(usize),
     /// Whose order a trade belongs to: slot and venue order id.
     Owner(usize, u64),
+    /// Whose the orders from that venue order id on are.
+    Owners(usize, u64),
 }
 
 impl TradesFrom {
@@ -159,6 +164,7 @@ impl Session {
             (Ok(body), Part::Earlier(slot)) => self.read_earlier(slot, body, out),
             (Ok(body), Part::Trades(slot)) => self.read_trades(slot, body, now, out),
             (Ok(body), Part::Owner(slot, order)) => self.read_owner(slot, order, body, out),
+            (Ok(body), Part::Owners(slot, from)) => self.read_owners(slot, from, body, out),
         };
         let Some(round) = &mut self.round else { return };
         round.missing -= 1;
@@ -190,20 +196,7 @@ impl Session {
                         self.ask_trades(slot, now, out);
                     }
                 }
-                Part::Trades(_) => {
-                    let owners: Vec<(usize, u64)> = round.ownerless.keys().copied().collect();
-                    if owners.len() > MAX_OWNERS {
-                        round.failed = Some(format!("trades of {} unknown orders", owners.len()));
-                    } else {
-                        for (slot, order) in owners {
-                            let query = Query::new()
-                                .with("symbol", &self.markets[slot].symbol)
-                                .with("orderId", order);
-                            self.ask_part(Call::Query, Part::Owner(slot, order), query, now, out);
-                        }
-                    }
-                }
-                Part::Owner(..) => {}
+                Part::Trades(_) | Part::Owner(..) | Part::Owners(..) => self.ask_owners(now, out),
             }
         }
         if self.round.as_ref().is_some_and(|round| round.missing == 0) {
@@ -396,6 +389,53 @@ impl Session {
             self.remember_venue_id(slot, order, id);
         }
         self.settle_owner(slot, order, id, out)
+    }
+
+    /// Ask whose the next orders are of which trades were read.
+    fn ask_owners(&mut self, now: Ts, out: &mut Outbox) {
+        let Some(round) = &self.round else { return };
+        let owners: Vec<(usize, u64)> = round.ownerless.keys().copied().collect();
+        for slot in self.listed_slots() {
+            let of_slot = owners.iter().filter(|(of, _)| *of == slot).map(|(_, order)| *order);
+            let orders: Vec<u64> = of_slot.collect();
+            let symbol = self.markets[slot].symbol.clone();
+            let query = || Query::new().with("symbol", &symbol);
+            if orders.len() > OWNERS_AT_ONCE {
+                let query = query().with("orderId", orders[0]).with("limit", ORDERS_PAGE);
+                self.ask_part(Call::AllOrders, Part::Owners(slot, orders[0]), query, now, out);
+                continue;
+            }
+            for order in orders {
+                let query = query().with("orderId", order);
+                self.ask_part(Call::Query, Part::Owner(slot, order), query, now, out);
+            }
+        }
+    }
+
+    /// A page of all orders settles every order up to its end; one that is not on it the venue has
+    /// forgotten.
+    fn read_owners(
+        &mut self,
+        slot: usize,
+        from: u64,
+        body: &str,
+        out: &mut Outbox,
+    ) -> Result<(), Unreadable> {
+        let rows: Vec<wire::OrderReply<'_>> = json(body)?;
+        let last = rows.iter().map(|row| row.order_id).max().filter(|_| rows.len() >= ORDERS_PAGE);
+        let to = last.map_or(u64::MAX, |last| last.max(from));
+        let round = self.round.as_ref().ok_or("no round")?;
+        let told = round.ownerless.range((slot, from)..=(slot, to));
+        let told: Vec<u64> = told.map(|((_, order), _)| *order).collect();
+        for row in &rows {
+            if let Some(id) = self.params.prefix.decode(&row.client_order_id) {
+                self.remember_venue_id(slot, row.order_id, id);
+            }
+        }
+        for order in told {
+            self.settle_owner(slot, order, self.order_of(slot, order), out)?;
+        }
+        Ok(())
     }
 
     /// Tell the trades of an order whose owner is known now.
