@@ -163,3 +163,37 @@ impl Venue {
         self.balances.get(asset).map_or(Money::ZERO, |(free, locked)| free + locked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_in_a_row_become_rarer() {
+        let mut venue = Venue::new(
+            VenueId(0),
+            &VenueParams {
+                name: "spot".to_owned(),
+                request_timeout: Span::from_s(1),
+                max_orders_per_s: 10.0,
+                message_reserve_cancel_pct: 20.0,
+            },
+        );
+        venue.clock_offset = Some(Span::ZERO);
+        let mut now = Ts::from_ms(1_000_000);
+        let mut asked = Vec::new();
+        // Every answer comes at once and leaves a question open.
+        while now < Ts::from_ms(1_010_000) {
+            venue.asked(now, Span::from_s(60));
+            asked.push(now);
+            (venue.asked_at, venue.ask_at) = (None, now);
+            now = venue.account_due(true).expect("it can be read");
+        }
+        assert_eq!(asked[1].since(asked[0]), Span::from_ms(20));
+        assert!((8..20).contains(&asked.len()), "{asked:?}");
+        let calm = now + Span::from_s(5);
+        venue.asked(calm, Span::from_s(60));
+        (venue.asked_at, venue.ask_at) = (None, calm);
+        assert_eq!(venue.account_due(true), Some(calm + ACCOUNT_REST));
+    }
+}

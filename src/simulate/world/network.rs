@@ -555,18 +555,20 @@ impl World {
                 ip: 1,
             };
             let answered = self.exchange.http(self.now, kind, &request, &mut self.out);
+            // A copy may be taken after the first was refused or filled; no answer tells of that, a
+            // reading does (I1).
+            if copy
+                && answered.answer.as_ref().is_some_and(|answer| answer.status == 200)
+                && let Some(id) = wire.client_id().and_then(|id| self.watch.prefix.decode(id))
+            {
+                self.watch.copied.insert(id, self.now);
+            }
             if wire.path.contains("order") && wire.method != "GET" {
                 self.watch.check_exchange(self.now, self.exchange.exchange());
                 self.note_touches();
             }
-            // A copy may be taken after the first was refused; no answer tells of that, a reading
-            // does (I1).
             if !copy {
                 self.note_taken(kind, wire);
-            } else if answered.answer.as_ref().is_some_and(|answer| answer.status == 200)
-                && let Some(id) = wire.client_id().and_then(|id| self.watch.prefix.decode(id))
-            {
-                self.watch.copied.insert(id, self.now);
             }
             delay = answered.delay;
             answered.answer

@@ -195,6 +195,48 @@ fn hedging_that_is_switched_off_when_it_is_late_is_late_no_more() {
     assert_eq!(story.engine.state(), State::Quoting);
 }
 
+#[test]
+fn while_a_hedge_is_late_no_bid_rests_that_would_add_to_it() {
+    let mut story = hedging_at_rest();
+    let mut said = Vec::new();
+    for ms in (1100..4000).step_by(300) {
+        said.extend(story.play(&format!("{ms}ms alive")));
+    }
+    assert_eq!(story.engine.state(), State::Reducing);
+    assert!(says(&said, "cancel #6") && says(&said, "buys: reducing"), "{said:?}");
+    assert!(!says(&said, "sells: reducing"), "{said:?}");
+}
+
+#[test]
+fn a_venue_that_failed_is_tried_again_on_resume_and_read_at_the_end() {
+    for resumes in [true, false] {
+        let mut story = quoting(params());
+        let failed = Event::VenueFailed {
+            venue: VenueId(0),
+            class: RejectClass::Auth,
+            text: "spot refused: -2015".to_owned(),
+        };
+        let said = step(&mut story, 1000, std::slice::from_ref(&failed));
+        assert!(says(&said, "halted"), "{said:?}");
+        story.play("1010ms canceled #1; canceled #2");
+        let control = if resumes { Control::Resume } else { Control::Stop };
+        let asked = |story: &mut Story, ms: i64, events: &[Event]| {
+            story.now_ms = ms;
+            let mut actions = Vec::new();
+            story.engine.step(story.now(), events, &mut actions);
+            actions.contains(&Action::Reconcile { venue: VenueId(0) })
+        };
+        let mut again = asked(&mut story, 3000, &[Event::Control(control)]);
+        again |= (1..=20).any(|n| asked(&mut story, 3000 + 100 * n, &[]));
+        assert!(again, "the account of a failed venue is read again");
+        if resumes {
+            // Where nothing has been mended it fails as before.
+            step(&mut story, 6000, &[failed]);
+            assert_eq!(story.engine.state(), State::Halted);
+        }
+    }
+}
+
 /// Steps whenever the core asks for it and nothing arrives, until it says so; milliseconds.
 fn silent_until(story: &mut Story, words: &str, at_most_ms: i64) -> i64 {
     loop {

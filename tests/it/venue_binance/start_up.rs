@@ -142,3 +142,31 @@ fn a_slow_answer_about_the_clock_condemns_nobody() {
     let ahead = json!({"serverTime": rig.now.ms() + limit_ms + 100}).to_string();
     assert!(failed(rig.answer("GET /api/v3/time", 200, &ahead)), "a quick one is certain");
 }
+
+#[test]
+fn a_clock_that_steps_in_the_session_is_reckoned_with() {
+    let mut rig = Rig::ready(SPOT, &["BTCUSDT"], "0.01", "0.00001");
+    let limit_ms = params(SPOT, &["BTCUSDT"]).max_clock_offset.ms();
+    rig.encode(&Action::Place(order(1, OrderKind::PostOnly)));
+    let refusal =
+        r#"{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}"#;
+    rig.answer("POST /api/v3/order", 400, refusal);
+    let round = |rig: &mut Rig, ahead_ms: i64| {
+        let mut events = Vec::new();
+        while rig.requests.iter().any(|request| request.label == "GET /api/v3/time") {
+            let body = json!({"serverTime": rig.now.ms() + ahead_ms}).to_string();
+            events.extend(rig.answer("GET /api/v3/time", 200, &body));
+        }
+        events
+    };
+    let offset_ms = |events: &[Event]| match events.last() {
+        Some(Event::Clock { offset, .. }) => offset.ms(),
+        other => panic!("{other:?}"),
+    };
+    let events = round(&mut rig, limit_ms + 6_500);
+    assert!(!events.iter().any(|event| matches!(event, Event::VenueFailed { .. })), "{events:?}");
+    assert!((offset_ms(&events) - limit_ms - 6_500).abs() < 10, "{events:?}");
+    // What is far off is looked at again soon, and is right again.
+    rig.wait(Span::from_s(3));
+    assert!(offset_ms(&round(&mut rig, 0)).abs() < 10);
+}

@@ -53,6 +53,53 @@ fn a_reading_tells_trades_before_the_one_snapshot() {
     assert_eq!(events.iter().map(kind).collect::<Vec<_>>(), ["garbled"]);
 }
 
+/// Somebody else's orders may be many; each one asked for would be a storm.
+#[test]
+fn whose_many_trades_are_is_read_from_the_list_of_all_orders() {
+    for product in [SPOT, USDM] {
+        let spot = product == SPOT;
+        let name_of = |usdm: &'static str, of_spot: &'static str| if spot { of_spot } else { usdm };
+        let trades = name_of("GET /fapi/v1/userTrades", "GET /api/v3/myTrades");
+        let all = name_of("GET /fapi/v1/allOrders", "GET /api/v3/allOrders");
+        let mut rig = Rig::ready(product, &["BTCUSDT"], "0.01", "0.00001");
+        rig.requests.clear();
+        rig.encode(&Action::Reconcile { venue: VenueId(0) });
+        rig.answer(trades, 200, &json!([trade_row(99, 4)]).to_string());
+        rig.answer(name_of("GET /fapi/v1/openOrders", "GET /api/v3/openOrders"), 200, "[]");
+        if spot {
+            rig.answer("GET /api/v3/account", 200, r#"{"balances":[]}"#);
+        } else {
+            rig.answer("GET /fapi/v3/account", 200, r#"{"assets":[]}"#);
+            rig.answer("GET /fapi/v3/positionRisk", 200, "[]");
+        }
+        let ours = order(3, OrderKind::PostOnly);
+        let rows: Vec<Value> = (0..300).map(|n| trade_row(100 + n, 1000 + n)).collect();
+        assert!(rig.answer(trades, 200, &Value::from(rows).to_string()).is_empty());
+        assert_eq!(rig.requests.len(), 1, "{:?}", rig.requests);
+        assert!(rig.requests[0].url.contains("orderId=1000&limit=1000"), "{}", rig.requests[0].url);
+        // One is ours, all others somebody else's; one the venue has forgotten.
+        let row = |id: u64| {
+            let client_id = if id == 1007 { name(&ours) } else { format!("web_{id}") };
+            json!({"symbol": "BTCUSDT", "orderId": id, "clientOrderId": client_id,
+                "price": "61837.63", "origQty": "0.0005", "executedQty": "0.0005",
+                "status": "FILLED", "side": "BUY"})
+        };
+        let orders: Vec<Value> = (1000..1300).filter(|id| *id != 1200).map(row).collect();
+        let events = rig.answer(all, 200, &Value::from(orders).to_string());
+        let fills: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Fill(fill) => Some((fill.trade_id, fill.order)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(fills.len(), 300);
+        let own: Vec<_> = fills.iter().filter(|(_, order)| order.is_some()).collect();
+        assert_eq!(own, [&(107, Some(ours.id))]);
+        assert!(matches!(events.last(), Some(Event::Account(_))), "{:?}", events.last());
+    }
+}
+
 /// A list without a trade means never traded on Spot, not in seven days on USD-M.
 #[test]
 fn where_no_trade_is_found_nothing_old_is_read() {
