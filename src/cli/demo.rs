@@ -131,7 +131,9 @@ async fn watch(lasts: Duration, handle: &Handle) {
             () = heard(&mut terminate) => stopping = stop(handle),
             () = ended(handle), if stopping => break,
         }
-        if handle.snapshot().is_some_and(|last| last.engine.state == State::Stopped) {
+        // Past its deadline it ends without another word.
+        let stopped = handle.snapshot().is_some_and(|last| last.engine.state == State::Stopped);
+        if stopped || handle.is_over() {
             break;
         }
     }
@@ -152,7 +154,8 @@ fn stop(handle: &Handle) -> bool {
 }
 
 async fn ended(handle: &Handle) {
-    while handle.snapshot().is_none_or(|last| last.engine.ending.is_none()) {
+    let ended = || handle.snapshot().is_some_and(|last| last.engine.ending.is_some());
+    while !ended() && !handle.is_over() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

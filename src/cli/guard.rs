@@ -12,7 +12,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, GuardArgs, complain, load_with_secrets, panic, run};
 use crate::config::{Secrets, Settings};
@@ -72,13 +72,22 @@ pub(super) fn guard(args: &GuardArgs) -> Exit {
         Err(exit) => return exit,
     };
     let settings = &loaded.settings;
+    if args.patience < INTERVAL {
+        let text = format!("--patience must be {} s or longer", INTERVAL.as_secs());
+        return complain(&text, Exit::Config);
+    }
+    let mut told = match Told::listen(&runtime) {
+        Ok(told) => told,
+        Err(error) => return complain(&format!("cannot listen for signals: {error}"), Exit::Bug),
+    };
     let mut watch = Watch::new(clock::instant(), args.patience);
     let patience_ms = u64::try_from(args.patience.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(event = "guard_started", patience_ms, "watching the daemon");
     loop {
-        match runtime.block_on(ask(settings)) {
+        match runtime.block_on(ask(settings, &mut told)) {
             None => {
-                tracing::info!(event = "guard_stopped", "told to stop; nothing was cancelled");
+                let text = if watch.withdrawn { "orders were cancelled" } else { "the watch ends" };
+                tracing::info!(event = "guard_stopped", "told to stop; {text}");
                 return Exit::Clean;
             }
             Some(alive) => match watch.asked(clock::instant(), alive) {
@@ -90,14 +99,24 @@ pub(super) fn guard(args: &GuardArgs) -> Exit {
     }
 }
 
+/// The word to stop, whenever it comes: one that arrives while orders are being cancelled counts
+/// as soon as that is done.
+struct Told {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Told {
+    fn listen(runtime: &tokio::runtime::Runtime) -> std::io::Result<Told> {
+        let _inside = runtime.enter();
+        let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        Ok(Told { interrupt: interrupt?, terminate: terminate? })
+    }
+}
+
 /// Waits for the next question, asks it, and says whether the daemon is well; `None` when the
 /// guard itself is told to stop.
-async fn ask(settings: &Settings) -> Option<bool> {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return None;
-    };
+async fn ask(settings: &Settings, told: &mut Told) -> Option<bool> {
     let question = async {
         tokio::time::sleep(INTERVAL).await;
         let published = state_dir::read_address(&settings.environment.state_dir).ok().flatten();
@@ -107,9 +126,10 @@ async fn ask(settings: &Settings) -> Option<bool> {
         }
     };
     tokio::select! {
+        biased;
+        _ = told.interrupt.recv() => None,
+        _ = told.terminate.recv() => None,
         well = question => Some(well),
-        _ = interrupt.recv() => None,
-        _ = terminate.recv() => None,
     }
 }
 

@@ -308,7 +308,7 @@ fn exposure(all: &Value) -> Vec<Vec<String>> {
 /// One row a quoted instrument: around which price it is quoted, and what is known of the market.
 fn estimates(all: &Value) -> Vec<Vec<String>> {
     let mut rows = vec![head(
-        "fair around wanted own fused basis_bps weight lead_ratio σ_fast σ_slow A k R² fitted",
+        "fair around wanted alpha_bps own fused basis_bps weight lead_ratio σ_fast σ_slow A k R² fitted",
     )];
     rows.extend(list(all, "instruments").filter(|own| own["quoted"] == true).map(|own| {
         let fair = &own["fair"];
@@ -316,6 +316,7 @@ fn estimates(all: &Value) -> Vec<Vec<String>> {
             format!("{}:{}", text(own, "venue"), text(own, "symbol")),
             plain(&fair["source"]),
             plain(&fair["wanted"]),
+            number(&fair["alpha_bps"], 2),
             number(&fair["own"], 4),
             number(&fair["fused"], 4),
             number(&fair["basis_bps"], 2),

@@ -261,7 +261,12 @@ pub(super) const DAEMON: &[Doc] = &[
     ("market.use_own_order_filter", Applies, "Leave our own orders out of the fair price."),
     ("signals", Applies, "What is read out of the market, and what is done about it."),
     ("signals.fair_price", Applies, "What counts as the fair price of a book."),
-    ("signals.alpha", Restart, "Which signal forecasts the next move and shifts the quotes."),
+    (
+        "signals.alpha",
+        Restart,
+        "Which signal forecasts the next move and shifts the quotes: read out of the book that \
+         they stand around, own or leader's; a fused price has none.",
+    ),
     ("signals.horizon_ms", Restart, "How far ahead forecasts and adverse moves look."),
     ("signals.max_alpha_bps", Applies, "No forecast shifts quotes further than this."),
     (

@@ -147,7 +147,8 @@ impl Engine {
         }
     }
 
-    /// A book whose stream answers pings and tells nothing is asked for anew.
+    /// A book whose stream answers pings and tells nothing is asked for anew, and so is one that was
+    /// crossed at two looks in a row: some change of it was wrong.
     pub(super) fn renew_mute_books(&mut self, out: &mut Vec<Action>) {
         let now = self.now;
         for index in 0..self.desks.len() {
@@ -155,8 +156,12 @@ impl Engine {
             let mute = self.venues[desk.venue.index()].market.up
                 && desk.book.is_synced()
                 && self.is_mute_and_alive(desk);
-            if mute && now.since(desk.resync_at) >= RESYNC_PAUSE {
-                let desk = &mut self.desks[index];
+            let crossed =
+                desk.book.is_synced() && desk.book.touch().is_some_and(|t| t.is_crossed());
+            let renew = mute || crossed && desk.was_crossed;
+            let desk = &mut self.desks[index];
+            desk.was_crossed = crossed;
+            if renew && now.since(desk.resync_at) >= RESYNC_PAUSE {
                 desk.resync_at = now;
                 out.push(Action::Resync { instrument: desk.id });
             }

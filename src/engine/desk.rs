@@ -83,6 +83,8 @@ pub(super) struct Desk {
     opening: Qty,
     /// The book has thinned out within what is known; a new snapshot was asked for then.
     pub(super) resync_at: Ts,
+    /// It was crossed at the last look.
+    pub(super) was_crossed: bool,
     pub(super) sides: [DeskSide; 2],
     pub(super) numbers: Option<QuoteNumbers>,
     /// Of the last decision that somebody asked about.
@@ -192,6 +194,7 @@ impl Desk {
             opened: false,
             opening: Qty::ZERO,
             resync_at: Ts(0),
+            was_crossed: false,
             sides: [side; 2],
             numbers: None,
             explanation: None,

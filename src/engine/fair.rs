@@ -63,8 +63,11 @@ impl Default for FairNow {
 /// The price to quote around.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FairChoice {
+    /// Of that source, in the instrument's terms, quote per base, before alpha.
     pub(super) price: f64,
     pub(super) source: FairSource,
+    /// How far that price is expected to move, bps.
+    pub(super) alpha_bps: f64,
 }
 
 /// The parts of an instrument's fair price, for operators.
@@ -74,6 +77,8 @@ pub struct FairView {
     pub source: FairSource,
     /// The one that the configuration asks for.
     pub wanted: FairSource,
+    /// How far that price is expected to move: its own book's alpha or the leader's, basis points.
+    pub alpha_bps: f64,
     /// The leader, `venue:SYMBOL`, where the configuration names one of the same base asset.
     pub leader: Option<String>,
     /// Its own book's fair price, quote per base.
@@ -229,7 +234,21 @@ impl Engine {
         if is_beyond(apart, self.params.reference.max_disagreement_bps) {
             return Err(Reason::ReferenceDisagrees);
         }
-        Ok(FairChoice { price, source })
+        let alpha_bps = self.alpha_around(id, source);
+        Ok(FairChoice { price, source, alpha_bps })
+    }
+
+    /// How far the price of a source is expected to move, bps. Alpha is fitted to what the price
+    /// of its own book misses, so it belongs to that price: a follower takes the leader's, whose
+    /// price has already seen what the follower's own book foretells. A fused price has seen part
+    /// of what every book foretells, nobody knows how much: nothing moves it.
+    fn alpha_around(&self, id: InstrumentId, source: FairSource) -> f64 {
+        let book = match source {
+            FairSource::Own => Some(id),
+            FairSource::Leader => self.leader_of(id),
+            FairSource::Fused => None,
+        };
+        book.map_or(0.0, |id| self.desks[id.index()].signals.alpha_bps())
     }
 
     /// Records around which price an instrument is quoted, and tells of a change.
@@ -327,6 +346,7 @@ impl Engine {
         FairView {
             source: desk.fair.source,
             wanted: self.wanted_source(desk.id),
+            alpha_bps: self.alpha_around(desk.id, desk.fair.source),
             leader,
             own: desk.fair.own.or_else(|| self.own_price(desk.id).map(|(price, _)| price)),
             fused: fusion.and_then(|(fusion, place)| fusion.fused(place, self.now)),

@@ -4,6 +4,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::Engine;
 use super::cross_asset::Lean;
+use super::fair::FairChoice;
 use super::send::Wish;
 use crate::domain::{
     Action, FairSource, InstrumentId, InstrumentKind, Money, Note, OrderId, OrderKind, Purpose,
@@ -21,11 +22,8 @@ struct Start<'a> {
     inputs: quoting::Inputs<'a>,
     /// The own book's fair price, quote per base.
     own_price: f64,
-    source: FairSource,
-    /// The price of that source, quote per base, before alpha.
-    source_price: f64,
-    /// How far the own book's price is expected to move, bps.
-    alpha_bps: f64,
+    /// The price to quote around.
+    fair: FairChoice,
     /// Fair price against the mid, bps.
     lean_bps: f64,
     /// What other assets' holdings do to the quotes, if it was reckoned anew.
@@ -35,15 +33,15 @@ struct Start<'a> {
 impl Start<'_> {
     /// What the fair price is made of.
     fn fair_parts(&self) -> [quoting::Step; 3] {
-        let around = match self.source {
+        let around = match self.fair.source {
             FairSource::Own => "quoted around: its own book's",
             FairSource::Fused => "quoted around: all venues fused",
             FairSource::Leader => "quoted around: the leader's, less its basis",
         };
         [
             quoting::Step::input("own book's fair price", self.own_price, "quote/base"),
-            quoting::Step::input(around, self.source_price, "quote/base"),
-            quoting::Step::input("alpha on top of it", self.alpha_bps, "bps"),
+            quoting::Step::input(around, self.fair.price, "quote/base"),
+            quoting::Step::input("alpha on top of it", self.fair.alpha_bps, "bps"),
         ]
     }
 }
@@ -227,9 +225,7 @@ impl Engine {
         let as_f64 = |money: Money| money.to_f64().unwrap_or(f64::NAN);
         let own_price = signals.fair_ticks * instrument.tick_f64();
         let fair = self.fair_for(id, own_price)?;
-        // Alpha is what the own book's price misses; another venue's price has seen it.
-        let alpha_bps = if fair.source == FairSource::Own { signals.alpha_bps } else { 0.0 };
-        let fair_price = fair.price * (1.0 + alpha_bps * 1e-4);
+        let fair_price = fair.price * (1.0 + fair.alpha_bps * 1e-4);
         let mut inputs = quoting::Inputs {
             instrument,
             fair_price,
@@ -253,8 +249,7 @@ impl Engine {
         inputs.cross_asset_skew_bps =
             self.cross_asset_skew_bps(lean.as_ref().unwrap_or(&desk.lean), &inputs);
         let lean_bps = (fair_price / (touch.mid_ticks() * instrument.tick_f64()) - 1.0) * 1e4;
-        let (source, source_price) = (fair.source, fair.price);
-        Ok(Start { inputs, own_price, source, source_price, alpha_bps, lean_bps, lean })
+        Ok(Start { inputs, own_price, fair, lean_bps, lean })
     }
 
     /// The model's quotes, with the pauses of each side.
@@ -269,7 +264,7 @@ impl Engine {
             }
         };
         let fair_parts = start.fair_parts();
-        let Start { inputs, own_price, source, lean_bps, lean, .. } = start;
+        let Start { inputs, own_price, fair, lean_bps, lean } = start;
         let (decision, explanation) = if self.explaining {
             let (decision, mut why) = quoting::explain(&self.params.quoting, &inputs, &mut memo);
             why.steps.splice(0..0, fair_parts);
@@ -282,7 +277,7 @@ impl Engine {
         let (maker_fee_bps, inventory_base) = (inputs.maker_fee_bps, inputs.inventory_base);
         let volatility = inputs.volatility_bps_sqrt_s.unwrap_or_default();
         self.desks[id.index()].keep(now, memo, lean, forecast);
-        self.quoted_around(id, own_price, source, out);
+        self.quoted_around(id, own_price, fair.source, out);
         if let Some(numbers) = &decision.numbers {
             self.pull_toxic(id, numbers.half_spread_bps, lean_bps, maker_fee_bps, out);
         }

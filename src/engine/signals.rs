@@ -13,8 +13,6 @@ const DOUBT: f64 = 2.0;
 pub(super) struct SignalInputs {
     /// The own book's fair price, ticks.
     pub(super) fair_ticks: f64,
-    /// How far it is expected to move, bps.
-    pub(super) alpha_bps: f64,
     /// Expected move against a fill, bps.
     pub(super) adverse_move_bps: f64,
     /// What the model's half-spread is multiplied by.
@@ -44,7 +42,6 @@ impl Engine {
         let percentile = desk.signals.toxicity_percentile();
         SignalInputs {
             fair_ticks: desk.signals.fair_ticks(touch),
-            alpha_bps: desk.signals.alpha_bps(),
             adverse_move_bps: 0.5 * (bid + ask),
             widening: widening(rule.toxicity_widening, percentile),
         }

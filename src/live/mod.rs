@@ -180,6 +180,12 @@ impl Handle {
         })
     }
 
+    /// Whether the trading thread has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.control.is_closed()
+    }
+
     /// The last snapshot; `None` before the first.
     #[must_use]
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {

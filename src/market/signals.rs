@@ -97,7 +97,7 @@ pub struct SignalsView {
     pub trade_flow: Reading,
     /// Expected return of the fair price; absent when it is off.
     pub alpha: Option<AlphaView>,
-    /// What of it moves the fair price, bps.
+    /// What of it moves the prices that are quoted around this book's, bps.
     pub alpha_used_bps: f64,
     /// VPIN, 0 to 1.
     pub vpin: Reading,
@@ -238,7 +238,7 @@ impl Signals {
         }
     }
 
-    /// What alpha moves the fair price by, bps; zero while it is off or not trusted.
+    /// What alpha moves a price quoted around this book's by, bps; zero while it is off or not trusted.
     #[must_use]
     pub fn alpha_bps(&self) -> f64 {
         if self.params.alpha.is_none() {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 use evenkeel::domain::*;
-use evenkeel::engine::{Engine, InstrumentView, SignalUse};
+use evenkeel::engine::{Engine, FairFrom, InstrumentView, SignalUse};
 use evenkeel::market::{
     AlphaSignal, FairPrice, Ladder, Regression, SignalParams, Signals, SignalsView, Touch,
     TouchFills, TradeFlow, TradeFlowParams, level_flow,
@@ -139,8 +139,14 @@ const MID: i64 = 6_000_000;
 
 impl Market {
     fn open(signals: SignalUse) -> Market {
+        Market::around(FairFrom::Own, signals)
+    }
+
+    fn around(fair: FairFrom, signals: SignalUse) -> Market {
         let mut params = params();
         params.signals = signals;
+        params.fair.from = fair;
+        params.fair.fusion.warm_up = Span::from_s(1);
         params.quoting.min_edge_bps = 0.0;
         params.quoting.adverse_move_bps = 1.0;
         params.hedge = None;
@@ -194,6 +200,10 @@ impl Market {
 
     /// Books of both venues, a spread of two ticks around the mid.
     fn book(&mut self, after_ms: i64, mid: i64, bid_qty: i64, ask_qty: i64) {
+        self.books(after_ms, [mid, MID / 10], [[bid_qty, ask_qty], [1000, 1000]]);
+    }
+
+    fn books(&mut self, after_ms: i64, mids: [i64; 2], quantities: [[i64; 2]; 2]) {
         let book = |id: u16, ticks: i64, quantities: [i64; 2]| {
             let level = |px, qty| vec![Level { px: Px(px), qty: Qty(qty) }];
             Event::Book(BookUpdate {
@@ -207,7 +217,9 @@ impl Market {
         let alive =
             [0, 1].map(|venue| Event::Alive { venue: VenueId(venue), link: LinkKind::Market });
         let [one, two] = alive;
-        let books = [book(0, mid, [bid_qty, ask_qty]), book(1, MID / 10, [1000, 1000]), one, two];
+        let [own, other] =
+            [0, 1].map(|id| book(id, mids[usize::from(id)], quantities[usize::from(id)]));
+        let books = [own, other, one, two];
         self.step(after_ms, &books);
     }
 
@@ -282,6 +294,36 @@ fn alpha_shifts_the_fair_price_and_nothing_else() {
     assert!((numbers.fair / mid - 1.0 + 3e-4).abs() < 1e-9, "{numbers:?}");
     assert_eq!(numbers.half_spread_bps, 5.0);
     assert_eq!((numbers.skew_bps, numbers.widening), (0.0, 1.0));
+}
+
+/// Whoever is quoted around a leader goes by what the leader's book foretells, not its own; a fused
+/// price is not moved.
+#[test]
+fn a_followers_price_moves_with_the_alpha_of_the_leader() {
+    for (from, moved_bps) in [(FairFrom::Leader(InstrumentId(1)), -3.0), (FairFrom::Fused, 0.0)] {
+        let mut signals = SignalUse::default();
+        signals.measured.alpha = Some(AlphaSignal::Imbalance);
+        signals.measured.fair_price = FairPrice::Mid;
+        signals.measured.max_alpha_bps = 3.0;
+        let mut market = Market::around(from, signals);
+        // The leader's bids are heavy, then both markets go up five basis points and back when its
+        // asks are.
+        for round in 0..200 {
+            let (move_bps, leaders) =
+                if round % 2 == 0 { (0, [20_000, 5_000]) } else { (5, [5_000, 20_000]) };
+            let mids = [MID, MID / 10].map(|mid| mid + mid / 10_000 * move_bps);
+            for _ in 0..4 {
+                market.books(250, mids, [[100_000, 100_000], leaders]);
+            }
+        }
+        let status = market.engine.status(market.now);
+        let [own, leader] = [0, 1].map(|at: usize| &status.instruments[at]);
+        assert!(own.signals.alpha_used_bps.abs() < 1.0, "its own book says little: {own:?}");
+        assert!((leader.signals.alpha_used_bps + 3.0).abs() < 1e-9, "{:?}", leader.signals.alpha);
+        assert!((own.fair.alpha_bps - moved_bps).abs() < 1e-9, "{:?}", own.fair);
+        let moved = (own.quote.unwrap().fair / own.fair.own.unwrap() - 1.0) * 1e4;
+        assert!((moved - moved_bps).abs() < 0.5, "{from:?}: {moved}");
+    }
 }
 
 /// Toxic is what ranks high among the flow of the past, whatever its height.

@@ -14,6 +14,9 @@ use crate::venues::{Outbox, Tag};
 
 /// Diffs that may wait for a snapshot: over six minutes at 100 ms.
 pub(super) const MAX_BUFFERED_DIFFS: usize = 4096;
+/// Diffs in a row that a renewed stream, or one that is behind its snapshot, may repeat: five seconds
+/// of them.
+const MAX_SKIPPED_DIFFS: u32 = 50;
 /// A quiet market shows no diff; after this the snapshot is asked for all the same.
 const SNAPSHOT_GRACE: Span = Span::from_s(1);
 /// Losses further apart than this start the backoff anew.
@@ -81,6 +84,8 @@ pub(super) struct Book {
     asked: Option<Tag>,
     asked_at: Ts,
     attempts: u32,
+    /// Diffs in a row that were older than what is known.
+    skipped: u32,
 }
 
 /// What a diff means for the book.
@@ -104,6 +109,7 @@ impl Book {
     }
 
     fn on_diff(&mut self, product: Product, diff: Diff) -> Step {
+        let skipped = std::mem::take(&mut self.skipped);
         match &mut self.sync {
             Sync::Off => Step::Skip,
             Sync::Waiting(diffs) => {
@@ -123,12 +129,16 @@ impl Book {
                 Step::Wait
             }
             Sync::Live { last, fresh } => match chain(product, *last, *fresh, &diff) {
-                Chain::Old => Step::Skip,
+                Chain::Old if skipped < MAX_SKIPPED_DIFFS => {
+                    self.skipped = skipped + 1;
+                    Step::Skip
+                }
                 Chain::Next => {
                     (*last, *fresh) = (diff.last, false);
                     Step::Apply(diff)
                 }
-                Chain::Gap => {
+                // Where all that comes is older than what is known, what is known cannot be right.
+                Chain::Gap | Chain::Old => {
                     self.restart();
                     self.sync = Sync::Waiting(VecDeque::from([diff]));
                     Step::Lost(BookLoss::Gap)

@@ -52,7 +52,8 @@ fn every_question_has_a_table_for_people_and_json_for_machines() {
         assert_eq!(code, 0, "{command}: {err}");
         serde_json::from_str::<Value>(&json).unwrap_or_else(|e| panic!("{command}: {e}\n{json}"));
     }
-    let status = daemon.until("capital at risk", |status| {
+    // The first fill may come before the first mark price, which carry needs.
+    let status = daemon.until("capital at risk and carry", |status| {
         status["capital"]["at_risk_quote"].as_f64() > Some(0.0)
             && status["capital"]["holdings"][0]["delta_quote"].is_number()
             && status["instruments"][1]["carry"]["basis_bps"].is_number()

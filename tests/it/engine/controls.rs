@@ -81,6 +81,20 @@ fn a_clock_too_far_from_the_venues_pulls_its_quotes() {
 }
 
 #[test]
+fn a_book_that_stays_crossed_is_asked_for_anew() {
+    let mut story = quoting(params());
+    let mut said = Vec::new();
+    for n in 1..=40 {
+        // A bid that the venue has taken back without our hearing of it.
+        let book = "book perp 59980.0x1 59980.1x1; book spot 60500.00x1 60000.01x1";
+        said.extend(story.play(&format!("{}ms alive; {book}", 100 + 100 * n)));
+    }
+    assert!(says(&said, "buys: book_crossed"), "{said:?}");
+    let anew = said.iter().filter(|line| line.contains("resync")).count();
+    assert!((1..=3).contains(&anew), "{said:?}");
+}
+
+#[test]
 fn a_wild_market_is_not_quoted() {
     let mut params = params();
     params.market.max_volatility_bps_sqrt_s = 8.0;

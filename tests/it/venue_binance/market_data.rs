@@ -95,6 +95,29 @@ fn a_book_story_on_each_product() {
     }
 }
 
+/// One update id that is too high would make everything after it old.
+#[test]
+fn a_book_for_which_all_news_is_old_is_built_anew() {
+    for product in [SPOT, USDM] {
+        let mut rig = Rig::ready(product, &["BTCUSDT"], "0.01", "0.00001");
+        let feed = |rig: &mut Rig, first, last, previous| {
+            let data = depth(product, first, last, previous);
+            let events = rig.stream(LinkKind::Market, "btcusdt@depth@100ms", &data);
+            events.iter().map(kind).collect::<Vec<_>>()
+        };
+        feed(&mut rig, 11, 20, 10);
+        assert_eq!(rig.answer(depth_label(product), 200, &snapshot(15)).len(), 2);
+        assert_eq!(feed(&mut rig, 21, 1_000_020, 20), ["book"]);
+        let mut lost = None;
+        for n in 0..100 {
+            let told = feed(&mut rig, 21 + n, 21 + n, 20 + n);
+            lost = lost.or((!told.is_empty()).then_some((n, told)));
+        }
+        let (after, told) = lost.expect("it is found out");
+        assert_eq!((told, (10..=60).contains(&after)), (vec!["lost"], true), "after {after}");
+    }
+}
+
 #[test]
 fn a_quiet_market_gets_its_book_without_a_diff() {
     let mut rig = Rig::ready(SPOT, &["BTCUSDT"], "0.01", "0.00001");
