@@ -6,13 +6,13 @@
 //! |---|---|---|
 //! | spot volatility 0.5 / 1 / 10 s, bps/√s | 1.29 / 1.26 / 1.20 | 1.25 |
 //! | spot touch markout 1 s, bps | −0.37 | −0.38 |
-//! | – with the thin / even / thick side hit | −0.57 / −0.24 / 0.02 | −0.92 / −0.24 / 0.42 |
+//! | – with the thin / even / thick side hit | −0.57 / −0.24 / 0.02 | −0.89 / −0.30 / 0.40 |
 //! | spot return 1 s on imbalance, bps, correlation | 0.53, 0.27 | 0.51, 0.31 |
 //! | spot imbalance deviation, correlation 1 s later | 0.65, 0.34 | 0.70, 0.42 |
 //! | spot depth within 1 / 5 / 20 bps, BTC | 4.4 / 19.3 / 96 | 4.8 / 23 / 86 |
 //! | perp volatility 0.5 / 1 / 10 s, bps/√s | 1.28 / 1.25 / 1.20 | 1.25 |
 //! | perp touch markout 1 s, bps | −0.24 | −0.23 |
-//! | – with the thin / even / thick side hit | −0.43 / −0.18 / 0.07 | −0.57 / −0.14 / 0.16 |
+//! | – with the thin / even / thick side hit | −0.43 / −0.18 / 0.07 | −0.48 / −0.20 / 0.10 |
 //! | perp return 1 s on imbalance, bps, correlation | 0.40, 0.21 | 0.42, 0.20 |
 //! | perp imbalance deviation, correlation 1 s later | 0.66, 0.27 | 0.61, 0.27 |
 //! | perp depth within 1 / 5 / 20 bps, BTC | 13.2 / 94 / 514 | 9.7 / 107 / 503 |
@@ -25,11 +25,12 @@
 //! | events a second, spot / perp | 235 / 236 | – |
 //! | fills a minute of 0.005 BTC at 1.5 / 2.5 / 4 bps | 30 / 17 / 8 | – |
 //!
-//! Imbalance is that of the touch, −1 to 1; the recorded figures on it are of eleven minutes (spot)
-//! and six (perpetual), a correlation of those is known to ±0.1.
+//! Imbalance is that of the touch, −1 to 1, at samples of 50 ms here and there; the recorded
+//! figures on it are of eleven minutes (spot) and six (perpetual), a correlation of those is known
+//! to ±0.1.
 //!
-//! Not matched: takers of the recording go by imbalance more, spot imbalance says
-//! more of the perpetual than recorded, real trades come in bursts, and sweeps are more frequent
+//! Not matched: spot takers of the recording go by imbalance more, spot imbalance says more of the
+//! perpetual than recorded, real trades come in bursts, and sweeps are more frequent
 //! than recorded on purpose, so results of a bot in this market say nothing about its profit in a
 //! real one.
 
@@ -298,7 +299,7 @@ const RECORDED: [Recorded; 2] = [
     Recorded {
         name: "spot",
         markout: -0.38,
-        markouts: [-0.92, -0.24, 0.42],
+        markouts: [-0.89, -0.30, 0.40],
         depth: [4.8, 23.0, 86.0],
         foretold: (0.51, 0.31),
         imbalance: (0.70, 0.42),
@@ -306,7 +307,7 @@ const RECORDED: [Recorded; 2] = [
     Recorded {
         name: "perp",
         markout: -0.23,
-        markouts: [-0.57, -0.14, 0.16],
+        markouts: [-0.48, -0.20, 0.10],
         depth: [9.7, 107.0, 503.0],
         foretold: (0.42, 0.20),
         imbalance: (0.61, 0.27),
