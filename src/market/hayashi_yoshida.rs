@@ -88,14 +88,15 @@ pub struct LeadLag {
     pub contrast: Vec<f64>,
 }
 
-/// The contrast over `lags_s`, its maximum and the lead-lag ratio. `None` where no correlation
-/// exists or there is no lag on one of the two sides.
+/// The contrast over `lags_s`, where it is farthest from zero, and the lead-lag ratio (Hoffmann,
+/// Rosenbaum, Yoshida, Bernoulli 19(2), 2013: argmax of |U|). `None` where no correlation exists or
+/// there is no lag on one of the two sides.
 #[must_use]
 pub fn lead_lag(x: &[(f64, f64)], y: &[(f64, f64)], lags_s: &[f64]) -> Option<LeadLag> {
     let at = |&lag: &f64| hayashi_yoshida(x, y, lag).and_then(|moments| moments.correlation());
     let contrast: Vec<f64> = lags_s.iter().map(at).collect::<Option<_>>()?;
     let pairs = || lags_s.iter().copied().zip(contrast.iter().copied());
-    let (lag_s, correlation) = pairs().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (lag_s, correlation) = pairs().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
     let squares =
         |side: f64| pairs().filter(|(lag, _)| lag * side > 0.0).map(|(_, rho)| rho * rho).sum();
     let (leads, follows): (f64, f64) = (squares(1.0), squares(-1.0));

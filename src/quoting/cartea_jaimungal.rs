@@ -28,14 +28,15 @@ pub struct Penalised {
     pub impact: f64,
 }
 
-/// The problem for inventories of up to `q_max` quotes. `None` unless arrivals, their decay and
-/// the running penalty are above zero, `q_max` within 1 to [`MAX_UNITS`], and the rest finite.
+/// The problem for inventories of up to `q_max` quotes. `None` unless arrivals and their decay are
+/// above zero, the running penalty not below, `q_max` within 1 to [`MAX_UNITS`], and the rest
+/// finite.
 #[must_use]
 pub fn problem(market: Penalised, q_max: usize) -> Option<Problem> {
     let Penalised { k, sellers, buyers, running, terminal, drift, impact } = market;
-    let positive = [k, sellers, buyers, running].iter().all(|v| v.is_finite() && *v > 0.0);
-    let finite = [terminal, drift, impact].iter().all(|v| v.is_finite());
-    if !(positive && finite && (1..=MAX_UNITS).contains(&q_max)) {
+    let positive = [k, sellers, buyers].iter().all(|v| v.is_finite() && *v > 0.0);
+    let finite = [running, terminal, drift, impact].iter().all(|v| v.is_finite());
+    if !(positive && finite && running >= 0.0 && (1..=MAX_UNITS).contains(&q_max)) {
         return None;
     }
     let against = (-k * impact / 2.0).exp() / E;

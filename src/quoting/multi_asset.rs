@@ -126,7 +126,9 @@ fn square_root(rows: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
     }
     let mut root = vec![vec![0.0; n]; n];
     for (e, vector) in vectors.chunks(n).enumerate() {
-        let value = m[e * n + e].max(0.0).sqrt();
+        // What is left of a zero by rounding has a root a million times as large.
+        let eigenvalue = m[e * n + e];
+        let value = if eigenvalue > 1e-15 * size { eigenvalue.sqrt() } else { 0.0 };
         for (row, own) in root.iter_mut().zip(vector) {
             row.iter_mut().zip(vector).for_each(|(sum, other)| *sum += own * value * other);
         }

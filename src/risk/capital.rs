@@ -185,7 +185,8 @@ pub struct Historical {
 pub fn historical(profits: &mut [f64], confidence: f64) -> Option<Historical> {
     let n = profits.len() as f64;
     let tail = n * (1.0 - confidence);
-    if tail.is_nan() || tail < 1.0 || profits.iter().any(|profit| !profit.is_finite()) {
+    // The share of a confidence such as 0.9 is short of a tenth by rounding.
+    if tail.is_nan() || tail < 1.0 - 1e-9 || profits.iter().any(|profit| !profit.is_finite()) {
         return None;
     }
     let k = (tail.ceil() as usize).min(profits.len());

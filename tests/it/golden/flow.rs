@@ -35,7 +35,7 @@ pub fn check(case: &Case<'_>) -> Verdict {
 
 /// Golden prices and quantities in ticks and lots fine enough for any of them.
 const TICKS: f64 = 1e9;
-const LOTS: f64 = 1e6;
+const LOTS: f64 = 1e8;
 
 fn px(value: &Value) -> Px {
     Px((number(value) * TICKS).round() as i64)
@@ -69,17 +69,19 @@ fn fair_price(case: &Case<'_>) {
     });
     let count = case.number("N") as usize;
     let (near_bids, near_asks) = (&bids[..count.min(bids.len())], &asks[..count.min(asks.len())]);
-    let price = |ticks: Option<f64>| ticks.unwrap() / TICKS;
-    let close = |got: f64, key: &str| case.close(got, case.expected(key));
+    let price = |ticks: Option<f64>| ticks.map(|ticks| ticks / TICKS);
+    let close = |got: Option<f64>, key: &str| case.close_if_any(got, key);
     close(price(book.mid_ticks()), "mid");
     close(price(book.weighted_mid_ticks()), "weighted_mid");
-    let top = depth_imbalance(&bids[..1], &asks[..1]).unwrap();
-    close(0.5 * (1.0 + top), "top_imbalance_I");
-    close(depth_imbalance(near_bids, near_asks).unwrap(), "obi_N");
-    let within = imbalance_within(&bids, &asks, case.number("depth_pct"));
-    close(within.unwrap(), "obi_depth_pct");
+    let touch = match (bids.first(), asks.first()) {
+        (Some(bid), Some(ask)) => depth_imbalance(&[*bid], &[*ask]),
+        _ => None,
+    };
+    close(touch.map(|imbalance| 0.5 * (1.0 + imbalance)), "top_imbalance_I");
+    close(depth_imbalance(near_bids, near_asks), "obi_N");
+    close(imbalance_within(&bids, &asks, case.number("depth_pct")), "obi_depth_pct");
     let fading = fading_imbalance(near_bids, near_asks, (-0.5f64).exp());
-    close(fading.unwrap(), "exp_weighted_obi_decay_0_5");
+    close(fading, "exp_weighted_obi_decay_0_5");
     close(price(volume_adjusted_mid_ticks(near_bids, near_asks)), "vamp_N");
     close(price(weighted_depth_ticks(near_bids, near_asks)), "weighted_depth_price_N");
     close(price(effective_mid_ticks(near_bids, near_asks)), "vamp_effective_N");
@@ -149,7 +151,8 @@ fn order_flow(case: &Case<'_>) {
 }
 
 fn trade_flow(case: &Case<'_>) {
-    let run = |half_life: Span| {
+    // Trades at one moment weigh the same.
+    let run = |half_life: Span, moment: Option<Ts>| {
         let mut flow = TradeFlow::new(TradeFlowParams { half_life, ..TradeFlowParams::default() });
         for (index, row) in
             case.input("trades_time_qty_sign").as_array().unwrap().iter().enumerate()
@@ -160,18 +163,19 @@ fn trade_flow(case: &Case<'_>) {
                 qty: qty(&row[1]),
                 aggressor: side(number(&row[2])),
                 trade_id: index as u64,
-                at: at(&row[0]),
+                at: moment.unwrap_or_else(|| at(&row[0])),
             };
             assert!(flow.observe(&trade, 1.0));
         }
         flow
     };
-    let flow = run(Span((case.number("half_life_s") * 1e9).round() as i64));
+    let half_life = Span((case.number("half_life_s") * 1e9).round() as i64);
+    let flow = run(half_life, None);
     let [bought, sold] = flow.taken();
     case.close((bought - sold) / LOTS, case.expected("signed"));
     case.close((bought + sold) / LOTS, case.expected("total"));
     case.close(flow.imbalance(), case.expected("imbalance"));
-    case.close(run(Span(i64::MAX)).imbalance(), case.expected("window_imbalance_all"));
+    case.close(run(half_life, Some(Ts(0))).imbalance(), case.expected("window_imbalance_all"));
 }
 
 fn vpin(case: &Case<'_>) {

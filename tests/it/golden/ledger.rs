@@ -27,8 +27,9 @@ pub fn check(case: &Case<'_>) -> Verdict {
 
 /// Scales of which any golden price and quantity is a multiple.
 fn scales(is_inverse: bool) -> Instrument {
-    let lot_size = Money::new(1, if is_inverse { 2 } else { 6 });
-    Instrument { tick_size: Money::new(1, 6), lot_size, ..instrument() }
+    let lot_size = Money::new(1, if is_inverse { 2 } else { 8 });
+    let tick_size = Money::new(1, if is_inverse { 6 } else { 9 });
+    Instrument { tick_size, lot_size, ..instrument() }
 }
 
 fn inverse(case: &Case<'_>) -> Payoff {
@@ -130,9 +131,9 @@ fn attribution(case: &Case<'_>, payoff: Payoff) {
 }
 
 fn timeline(case: &Case<'_>) {
-    // Prices in steps of a hundred-thousandth and quantities in steps of a thousandth.
+    // Prices and quantities in steps of 1e-8.
     let fine =
-        Instrument { tick_size: Money::new(1, 5), lot_size: Money::new(1, 3), ..instrument() };
+        Instrument { tick_size: Money::new(1, 8), lot_size: Money::new(1, 8), ..instrument() };
     let mut presence = Presence::new(PresenceParams {
         max_half_spread_bps: case.number("max_half_spread_bps"),
         least: LeastShown::Base(money(case.input("min_qty"))),
@@ -141,15 +142,15 @@ fn timeline(case: &Case<'_>) {
     let mut end = Ts(0);
     for row in case.input("intervals").as_array().unwrap() {
         let order = |side, px: &str, qty: &str| {
-            let ticks = row[px].as_f64().map(|price| (price * 1e5).round() as i64)?;
-            Some((side, Px(ticks), Qty((number(&row[qty]) * 1e3).round() as i64)))
+            let ticks = row[px].as_f64().map(|price| (price * 1e8).round() as i64)?;
+            Some((side, Px(ticks), Qty((number(&row[qty]) * 1e8).round() as i64)))
         };
         let orders: Vec<_> =
             [order(Side::Buy, "bid", "bid_qty"), order(Side::Sell, "ask", "ask_qty")]
                 .into_iter()
                 .flatten()
                 .collect();
-        let mid = Some((number(&row["mid"]) * 2e5).round() as i64);
+        let mid = Some((number(&row["mid"]) * 2e8).round() as i64);
         let shown = Shown { instrument: &fine, mid_half_ticks: mid, orders: &orders };
         presence.observe(at(&row["t0"]), &shown, [&[], &[]]);
         end = at(&row["t1"]);
