@@ -219,7 +219,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn fail(&mut self, title: String, why: &str) {
+    fn fail(&mut self, title: &str, why: &str) {
         println!("WRONG     {title}: {why}");
         self.failed.push(format!("{title}: {why}"));
     }
@@ -229,11 +229,11 @@ impl Tally {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let document: Value = match serde_json::from_str(&text) {
             Ok(document) => document,
-            Err(error) => return self.fail(name, &error.to_string()),
+            Err(error) => return self.fail(&name, &error.to_string()),
         };
         match document["cases"].as_array() {
-            None => self.fail(name, "a document without a list of cases"),
-            Some(cases) if cases.is_empty() => self.fail(name, "no case in it"),
+            None => self.fail(&name, "a document without a list of cases"),
+            Some(cases) if cases.is_empty() => self.fail(&name, "no case in it"),
             Some(cases) => {
                 let file = family(&name, &document);
                 cases.iter().for_each(|json| self.case(&name, &Case { file, json }));
@@ -251,17 +251,17 @@ impl Tally {
                     self.checked += 1;
                     println!("ok        {title}");
                 } else {
-                    self.fail(title, &format!("not looked at: {}", overlooked.join(" ")));
+                    self.fail(&title, &format!("not looked at: {}", overlooked.join(" ")));
                 }
             }
             Ok(Verdict::NotOurs(why)) => {
                 self.not_ours += 1;
                 println!("not ours  {title}: {why}");
             }
-            Ok(Verdict::Unrecognised) => self.fail(title, "nothing here recognises its inputs"),
+            Ok(Verdict::Unrecognised) => self.fail(&title, "nothing here recognises its inputs"),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map_or("", String::as_str);
-                self.fail(title, text);
+                self.fail(&title, text);
             }
         }
     }
