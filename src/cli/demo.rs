@@ -69,7 +69,7 @@ fn play(args: &DemoArgs, daemon: &mut Loaded<Settings>, local: &ExchangeSettings
     say(&greeting(args, daemon, local, &served, &handle));
     let trading = std::thread::Builder::new().name("trading".to_owned()).spawn(|| live.run());
     let Ok(trading) = trading else { return complain(&"no thread to trade on", Exit::Bug) };
-    runtime.block_on(watch(args.lasts, &handle));
+    runtime.block_on(watch(args.lasts, &handle, &served));
     let ending = match trading.join() {
         Ok(Ok(ending)) => ending,
         Ok(Err(error)) => return run::failed(&error),
@@ -80,6 +80,9 @@ fn play(args: &DemoArgs, daemon: &mut Loaded<Settings>, local: &ExchangeSettings
             .map(|report| report.with_reactions(last.driver.reactions))
     }) {
         say(&format!("\n{report}"));
+    }
+    for faults in served.recording_faults() {
+        say(&format!("recording of {faults}\n"));
     }
     served.shutdown();
     run::exit_of(&ending)
@@ -113,8 +116,9 @@ fn greeting(
     )
 }
 
-/// Shows the status until the time is over or somebody stops it, and until the daemon has ended.
-async fn watch(lasts: Duration, handle: &Handle) {
+/// Shows the status until the time or a recording is over or somebody stops it, and until the
+/// daemon has ended.
+async fn watch(lasts: Duration, handle: &Handle, served: &ExchangeHandle) {
     let terminal = std::io::stdout().is_terminal();
     let started = tokio::time::Instant::now();
     let mut tick = tokio::time::interval(STATUS_EVERY[usize::from(!terminal)]);
@@ -127,6 +131,10 @@ async fn watch(lasts: Duration, handle: &Handle) {
         tokio::select! {
             _ = tick.tick() => show(handle, terminal),
             () = tokio::time::sleep(left), if over => stopping = stop(handle),
+            () = recording_over(served), if !stopping => {
+                say("a recording is over: stopping\n");
+                stopping = stop(handle);
+            }
             () = heard(&mut interrupt) => stopping = stop(handle),
             () = heard(&mut terminate) => stopping = stop(handle),
             () = ended(handle), if stopping => break,
@@ -138,6 +146,12 @@ async fn watch(lasts: Duration, handle: &Handle) {
         }
     }
     show(handle, terminal);
+}
+
+async fn recording_over(served: &ExchangeHandle) {
+    while !served.recording_is_over() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn heard(signal: &mut Option<tokio::signal::unix::Signal>) {

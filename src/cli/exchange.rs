@@ -8,7 +8,9 @@ use crate::config::{
     Account, ExchangeSettings, FaultKind, FaultSettings, MarketSettings, MarketSource, Permission,
     VenueKind, load_exchange,
 };
-use crate::domain::{Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, VenueId};
+use crate::domain::{
+    Asset, Instrument, InstrumentId, InstrumentKind, Money, Px, Qty, Span, VenueId,
+};
 use crate::live::exchange::{self, ExchangeHandle, ExchangeServer};
 use crate::sim::faces::faults::{self, FaultRule};
 use crate::sim::faces::request::Credential;
@@ -91,6 +93,7 @@ pub(super) async fn start(settings: &ExchangeSettings) -> Result<ExchangeHandle,
     for (index, own) in settings.markets.iter().enumerate() {
         markets.push(market(index, own, settings.speed)?);
     }
+    align(&mut markets);
     let port = |listen: Option<std::net::SocketAddr>| listen.map_or(0, |address| address.port());
     let params = exchange::ExchangeParams {
         spot_port: port(settings.spot_listen),
@@ -181,6 +184,27 @@ fn market(index: usize, own: &MarketSettings, speed: f64) -> Result<MarketParams
     Ok(market)
 }
 
+/// Recordings that begin within this of one another were made together.
+const TOGETHER: Span = Span::from_s(60);
+
+/// Recordings that were made together stay as far apart as they were; others play from their own
+/// beginnings.
+fn align(markets: &mut [MarketParams]) {
+    let mut tapes: Vec<_> = markets
+        .iter_mut()
+        .filter_map(|market| match &mut market.source {
+            Source::Tape(tape) => Some((tape.begins()?, tape)),
+            Source::Synthetic(_) | Source::Quiet => None,
+        })
+        .collect();
+    tapes.sort_by_key(|(begins, _)| *begins);
+    let mut origin = None;
+    for (begins, tape) in tapes {
+        let first = origin.filter(|first| begins.since(*first) <= TOGETHER);
+        tape.align(*origin.insert(first.unwrap_or(begins)));
+    }
+}
+
 fn bps(rate: f64) -> Money {
     Money::try_from(rate).unwrap_or_default() / Money::from(10_000)
 }
@@ -225,8 +249,8 @@ fn fault(own: &FaultSettings) -> FaultRule {
     FaultRule {
         kind,
         at_ms: own.at.ms(),
-        every_ms: own.every.map(crate::domain::Span::ms),
-        for_ms: own.lasts.map(crate::domain::Span::ms),
+        every_ms: own.every.map(Span::ms),
+        for_ms: own.lasts.map(Span::ms),
         venue: own.venue.map(self::kind).map(|kind| match kind {
             InstrumentKind::Spot => faults::VenueKind::Spot,
             InstrumentKind::LinearPerpetual => faults::VenueKind::Usdm,

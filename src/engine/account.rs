@@ -4,7 +4,8 @@ use super::Engine;
 use super::params::Mission;
 use crate::domain::{
     AccountSnapshot, Action, HaltCause, InstrumentId, InstrumentKind, Money, NewOrder, Note,
-    OpenOrder, OrderId, OrderKind, Purpose, Span, State, VenueId, planted,
+    OpenOrder, OrderEvent, OrderId, OrderKind, OrderStatus, OrderUpdate, Purpose, Span, State, Ts,
+    VenueId, planted,
 };
 use crate::orders::Phase;
 
@@ -200,11 +201,14 @@ impl Engine {
             return;
         }
         for listed in open {
-            if let Some(id) = listed.id
-                && self.orders.find(listed.instrument, id).is_none()
-                && !planted("leftovers_ignored")
-            {
-                self.adopt(listed, id, out);
+            let Some(id) = listed.id else { continue };
+            match self.orders.find(listed.instrument, id).map(|order| order.missed_since()) {
+                None if !planted("leftovers_ignored") => self.adopt(listed, id, out),
+                // The list shows what was asked for one by one and not found.
+                Some(Some(since)) if since < snapshot.as_of => {
+                    self.on_order(&found(listed, id, snapshot.as_of), out);
+                }
+                None | Some(_) => {}
             }
         }
         let mut missing = Vec::new();
@@ -241,5 +245,18 @@ impl Engine {
 
     pub(super) fn instruments_of(&self, venue: VenueId) -> Vec<InstrumentId> {
         self.desks.iter().filter(|desk| desk.venue == venue).map(|desk| desk.id).collect()
+    }
+}
+
+/// That an order rests, as the list of open orders says.
+fn found(listed: &OpenOrder, id: OrderId, at: Ts) -> OrderEvent {
+    let &OpenOrder { px, qty, filled, .. } = listed;
+    let status = if filled.is_zero() { OrderStatus::New } else { OrderStatus::PartiallyFilled };
+    OrderEvent {
+        instrument: listed.instrument,
+        id,
+        venue_order_id: Some(listed.venue_order_id),
+        update: OrderUpdate::State { status, filled, qty, px },
+        at,
     }
 }

@@ -297,7 +297,7 @@ impl Engine {
         venue.moved(&fill.fee_asset, -fill.fee);
     }
 
-    fn on_order(&mut self, event: &OrderEvent, out: &mut Vec<Action>) {
+    pub(super) fn on_order(&mut self, event: &OrderEvent, out: &mut Vec<Action>) {
         let (id, now) = (event.instrument, self.now);
         let Some(order) = self.orders.find_mut(id, event.id) else {
             // An order of an earlier run: the account reading will show and cancel it.

@@ -117,6 +117,18 @@ impl ExchangeHandle {
         self.shared.state()
     }
 
+    /// Whether a recording that plays here has come to its end.
+    #[must_use]
+    pub fn recording_is_over(&self) -> bool {
+        self.shared.with(|local, _, _| local.recording_is_over())
+    }
+
+    /// What recordings contained so far that could not be used, in words, by symbol.
+    #[must_use]
+    pub fn recording_faults(&self) -> Vec<String> {
+        self.shared.with(|local, _, _| local.recording_faults())
+    }
+
     /// Cuts every connection and ends the thread.
     pub fn shutdown(mut self) {
         self.end();

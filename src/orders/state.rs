@@ -157,6 +157,16 @@ impl Order {
         !matches!(self.phase, Phase::Ended(_))
     }
 
+    /// Since when the venue has not known it, or seemed not to; `None` where nothing says so.
+    #[must_use]
+    pub fn missed_since(&self) -> Option<Ts> {
+        match self.phase {
+            Phase::Unknown(doubt) => Some(doubt.since),
+            Phase::Ended(OrderStatus::Rejected) => self.ended_at,
+            Phase::Sent | Phase::Working | Phase::Ended(_) => None,
+        }
+    }
+
     /// True when the venue has confirmed it and nothing is on its way.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -648,7 +648,7 @@ pub enum Happening {
         /// When.
         at: Ts,
     },
-    /// A recording is over: the market halts and nothing more happens in it.
+    /// A recording is over: nothing more happens in its market, which halts after a while.
     TapeEnded {
         /// Where.
         market: MarketId,

@@ -46,6 +46,8 @@ pub(crate) enum Intent {
     Print { side: Side, px: Px, qty: Qty, late: bool },
     /// The recording is over.
     End,
+    /// Nothing trades any more.
+    Halt,
 }
 
 /// The crowds of the markets: one per recording, one per base asset of synthetic markets.
@@ -134,10 +136,8 @@ impl Exchange {
             Intent::Print { side, px, qty, late } => {
                 self.recorded_trade(market, (side, px, qty, late), touched, out);
             }
-            Intent::End => {
-                self.markets[usize::from(market.0)].halted = true;
-                out.push(Happening::TapeEnded { market, at: self.now });
-            }
+            Intent::End => out.push(Happening::TapeEnded { market, at: self.now }),
+            Intent::Halt => self.markets[usize::from(market.0)].halted = true,
         }
     }
 

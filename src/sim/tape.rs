@@ -14,6 +14,9 @@
 //! * A taker meets the displayed book. What it took comes back with the next recorded diff: it has
 //!   no lasting impact.
 //!
+//! After its last line the book stands still for [`CLOSING`], so that what is held can leave at the
+//! last recorded prices; then the market halts.
+//!
 //! Book tickers are ahead of the diffs, and moving the book by them would let a later, older diff
 //! bring a level back; they are used only where no snapshot proves the book (see `Sync`).
 
@@ -28,8 +31,16 @@ use crate::domain::{Instrument, InstrumentKind, Money, Px, Qty, Side, Span, Ts};
 use super::matcher::Matcher;
 use super::source::Intent;
 
+/// How long the market stays open after the last line.
+pub const CLOSING: Span = Span::from_s(30);
+
 /// Diffs kept while the snapshot has not come; more means that none is coming.
 const MAX_BUFFERED: usize = 1_000;
+/// Recorded time that diffs wait for the snapshot; what comes later is taken where it fits.
+const MOST_WAITING: Span = Span::from_s(5);
+/// How far the middle of a later snapshot may lie from that of the book, as a share: a recording
+/// of several symbols has their snapshots in it too, without a name.
+const SNAPSHOT_NEAR: f64 = 0.02;
 /// Levels of each side that are put back after an account took from them.
 const RESTORED_LEVELS: usize = 50;
 
@@ -42,6 +53,23 @@ pub struct TapeFaults {
     pub gaps: u64,
     /// Prints that are no trades of the market (insurance fund, liquidation takeover).
     pub foreign: u64,
+}
+
+impl TapeFaults {
+    /// In words for people; `None` where all of it was used.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let parts: Vec<String> = [
+            (self.garbled, "lines or prices could not be read"),
+            (self.gaps, "breaks in the depth, after which the book is not proven"),
+            (self.foreign, "prints that are no trades of the market"),
+        ]
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
 }
 
 /// The lines of a recording, in the order of their receive times.
@@ -57,13 +85,24 @@ pub struct Tape {
     /// The exchange's time of the latest line played.
     latest: Ts,
     first: Option<Ts>,
+    /// The first usable line, where it was read ahead.
+    ahead: Option<(Ts, Frame)>,
     next: Option<(Ts, Frame)>,
     sync: Sync,
     recorded: [BTreeMap<Px, Qty>; 2],
     last_diff_ms: i64,
     last_trade_ms: i64,
-    ended: bool,
+    over: Over,
     faults: TapeFaults,
+}
+
+/// How far the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    No,
+    /// The last line has played; the market halts then.
+    Closing(Ts),
+    Closed,
 }
 
 /// How far the recorded book is proven.
@@ -145,7 +184,7 @@ impl fmt::Debug for Tape {
         f.debug_struct("Tape")
             .field("speed", &self.speed)
             .field("sync", &self.sync)
-            .field("ended", &self.ended)
+            .field("over", &self.over)
             .field("faults", &self.faults)
             .finish_non_exhaustive()
     }
@@ -163,12 +202,13 @@ impl Tape {
             started: Ts(0),
             latest: Ts(0),
             first: None,
+            ahead: None,
             next: None,
             sync: Sync::Waiting(VecDeque::new()),
             recorded: [BTreeMap::new(), BTreeMap::new()],
             last_diff_ms: i64::MIN,
             last_trade_ms: i64::MIN,
-            ended: false,
+            over: Over::No,
             faults: TapeFaults::default(),
         }
     }
@@ -179,7 +219,21 @@ impl Tape {
         self.faults
     }
 
-    /// The first line plays at `now`.
+    /// The receive time of its first usable line; `None` where there is none.
+    pub fn begins(&mut self) -> Option<Ts> {
+        if self.ahead.is_none() {
+            self.ahead = self.read();
+        }
+        self.ahead.as_ref().map(|(received, _)| *received)
+    }
+
+    /// What was received at `origin` plays at the start: recordings of one replay that share it
+    /// stay as far apart as they were.
+    pub fn align(&mut self, origin: Ts) {
+        self.first = Some(origin);
+    }
+
+    /// The first line plays at `now`, or as much later as it is behind the origin.
     pub(crate) fn start(&mut self, instrument: &Instrument, now: Ts) {
         self.instrument = Some(instrument.clone());
         self.started = now;
@@ -187,20 +241,30 @@ impl Tape {
         self.pull();
     }
 
-    /// When the next line plays; after the last one, once more to say that it is over.
+    /// When the next line plays; after the last one, once more to say that it is over, and once
+    /// to halt.
     pub(crate) fn due(&self) -> Ts {
-        match (&self.next, self.ended) {
+        match (&self.next, self.over) {
             (Some((at, _)), _) => *at,
-            (None, false) => self.latest,
-            (None, true) => Ts::FAR,
+            (None, Over::No) => self.latest,
+            (None, Over::Closing(at)) => at,
+            (None, Over::Closed) => Ts::FAR,
         }
     }
 
     /// Plays the line that is due.
     pub(crate) fn step(&mut self, due: Ts, book: &Matcher, out: &mut dyn FnMut(Intent)) {
         let Some((_, frame)) = self.next.take() else {
-            self.ended = true;
-            out(Intent::End);
+            self.over = match self.over {
+                Over::No => {
+                    out(Intent::End);
+                    Over::Closing(due + CLOSING)
+                }
+                Over::Closing(_) | Over::Closed => {
+                    out(Intent::Halt);
+                    Over::Closed
+                }
+            };
             return;
         };
         self.latest = due;
@@ -215,32 +279,69 @@ impl Tape {
 
     /// Reads on to the next usable line.
     fn pull(&mut self) {
-        while self.next.is_none() {
-            let Some(line) = self.lines.next() else { return };
-            let Some((received, frame)) = parse(&line) else {
-                self.faults.garbled += u64::from(!line.trim().is_empty());
-                continue;
-            };
-            let Some(frame) = frame else { continue };
-            let origin = *self.first.get_or_insert(received);
-            let elapsed = received.since(origin).0 as f64 / self.speed;
-            let at = self.started + Span(elapsed as i64);
-            self.next = Some((at.max(self.latest), frame));
+        let Some((received, frame)) = self.ahead.take().or_else(|| self.read()) else { return };
+        let origin = *self.first.get_or_insert(received);
+        let elapsed = received.since(origin).0 as f64 / self.speed;
+        let at = self.started + Span(elapsed as i64);
+        self.next = Some((at.max(self.latest), frame));
+    }
+
+    fn read(&mut self) -> Option<(Ts, Frame)> {
+        loop {
+            let line = self.lines.next()?;
+            match parse(&line) {
+                Some((received, Some(frame))) => return Some((received, frame)),
+                Some((_, None)) => {}
+                None => self.faults.garbled += u64::from(!line.trim().is_empty()),
+            }
         }
     }
 
     fn on_snapshot(&mut self, snapshot: &Snapshot, book: &Matcher, out: &mut dyn FnMut(Intent)) {
-        let Sync::Waiting(buffer) = &mut self.sync else { return };
-        let buffer = std::mem::take(buffer);
-        self.sync = Sync::Proven { last: snapshot.last_update_id, chained: false };
         let changes = self.levels(&snapshot.bids, &snapshot.asks);
-        // Waiting books are empty, so a second book's levels cannot be mixed in. The diffs that
-        // waited are laid over it before anything is shown, or it would be crossed for a moment.
+        let near = self.is_near(&changes);
+        let waited = match &mut self.sync {
+            Sync::Waiting(buffer) => std::mem::take(buffer),
+            Sync::Partial if near => VecDeque::new(),
+            Sync::Partial | Sync::Proven { .. } => return,
+        };
+        self.sync = Sync::Proven { last: snapshot.last_update_id, chained: false };
+        let before = std::mem::take(&mut self.recorded);
         self.record(&changes);
-        for diff in buffer {
+        // The diffs that waited are laid over it before anything is shown, or it would be crossed
+        // for a moment.
+        for diff in waited {
             self.chain(&diff);
         }
+        let gone = Side::BOTH.into_iter().flat_map(|side| {
+            let now = &self.recorded[side.index()];
+            let gone = before[side.index()].keys().filter(|px| !now.contains_key(px));
+            gone.map(move |px| (side, *px, Qty::ZERO))
+        });
+        show(gone.collect(), book, out);
         self.show_all(book, out);
+    }
+
+    /// Whether these levels are of the market whose book stands here.
+    fn is_near(&self, levels: &[(Side, Px, Qty)]) -> bool {
+        let best = |side: Side| {
+            let own = levels.iter().filter(|(s, _, qty)| *s == side && !qty.is_zero());
+            own.map(|(_, px, _)| px.0).max_by_key(|px| px * side.sign())
+        };
+        let known = |side: Side| {
+            let levels = &self.recorded[side.index()];
+            let best =
+                if side == Side::Buy { levels.last_key_value() } else { levels.first_key_value() };
+            best.map(|(px, _)| px.0)
+        };
+        let middle = |of: &dyn Fn(Side) -> Option<i64>| {
+            Some((of(Side::Buy)? as f64 + of(Side::Sell)? as f64) / 2.0)
+        };
+        match (middle(&best), middle(&known)) {
+            (Some(told), Some(known)) => (told / known - 1.0).abs() <= SNAPSHOT_NEAR,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
     }
 
     fn on_diff(&mut self, diff: Diff, book: &Matcher, out: &mut dyn FnMut(Intent)) {
@@ -248,10 +349,17 @@ impl Tape {
             return;
         }
         if let Sync::Waiting(buffer) = &mut self.sync {
+            let waited_ms =
+                buffer.front().map_or(0, |first| diff.event_ms.saturating_sub(first.event_ms));
             buffer.push_back(diff);
-            if buffer.len() > MAX_BUFFERED {
+            if buffer.len() > MAX_BUFFERED || waited_ms > MOST_WAITING.ms() {
+                let buffer = std::mem::take(buffer);
                 self.faults.gaps += 1;
                 self.sync = Sync::Partial;
+                for diff in buffer {
+                    self.chain(&diff);
+                }
+                self.show_all(book, out);
             }
             return;
         }
@@ -432,8 +540,15 @@ fn parse(line: &str) -> Option<(Ts, Option<Frame>)> {
     Some((received, frame))
 }
 
-/// An instant whose unit shows in its magnitude: today is 10, 13, 16 or 19 digits.
-fn instant(text: &str) -> Option<Ts> {
+/// An instant whose unit shows in its magnitude: today is 10, 13, 16 or 19 digits. Seconds may have
+/// a fraction.
+pub fn instant(text: &str) -> Option<Ts> {
+    if let Some((seconds, fraction)) = text.split_once('.') {
+        let digits = fraction.bytes().all(|digit| digit.is_ascii_digit());
+        let ns = (digits && !fraction.is_empty() && seconds.len() == 10)
+            .then(|| format!("{fraction:0<9}"))?;
+        return Some(instant(seconds)? + Span(ns.get(..9)?.parse().ok()?));
+    }
     let number: i64 = text.parse().ok()?;
     let scale = match text.len() {
         19 => 1,

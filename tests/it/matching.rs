@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use evenkeel::domain::{Asset, Instrument, InstrumentKind, Money, Px, Qty, Side, Span, Ts};
-use evenkeel::sim::tape::{Tape, known_instrument};
+use evenkeel::sim::tape::{CLOSING, Tape, known_instrument};
 use evenkeel::sim::{
     AccountId, AccountParams, Answer, Command, Exchange, ExchangeParams, Execution, ExpiryReason,
     Happening, MarketId, MarketParams, OrderKey, Place, Refusal, SelfTrade, Source, Status, Terms,
@@ -478,14 +478,19 @@ fn a_recorded_queue_is_used_up_before_our_order_trades() {
     assert_eq!(filled(&mut s, 1_450), Qty(10_000), "traded through");
     assert_eq!(filled(&mut s, 1_600), Qty(10_000));
     assert!(s.news.iter().any(|h| matches!(h, Happening::TapeEnded { .. })));
+    // What is held can leave for a while; then no continuity is faked.
+    s.now = Ts(1_700_000_000_000_000_000) + Span::from_ms(1_600);
+    assert!(s.place(ANN, SPOT, Side::Sell, Terms::Market { qty: Qty(10_000) }).is_ok());
+    s.now += CLOSING;
+    s.exchange.advance(s.now, &mut s.news);
     let late = s.place(ANN, SPOT, Side::Buy, limit(10_000, 10_000, TimeInForce::Gtc));
-    assert_eq!(late, Err(Refusal::Closed), "no continuity is faked after the end");
+    assert_eq!(late, Err(Refusal::Closed));
     let prints: i64 = s
         .news
         .iter()
         .filter_map(|h| if let Happening::Trade(t) = h { Some(t.qty.0) } else { None })
         .sum();
-    assert_eq!(prints, 195_000, "every recorded lot is printed once");
+    assert_eq!(prints, 195_000 + 10_000, "every recorded lot is printed once, and our last");
 }
 
 #[test]
@@ -590,6 +595,50 @@ fn usdm_quiet_and_unproven_recordings_play() {
         assert!(checked > 1_000 && prints > 3_000, "{checked} {prints}");
         assert_eq!(gaps, 1, "it has no snapshot: from there on, what is mentioned is shown");
     }
+}
+
+#[test]
+fn a_book_without_a_snapshot_is_built_of_what_comes_and_proven_by_a_late_one() {
+    let wait = |ms: u64| diff(ms, 20 + ms / 1_000, 20 + ms / 1_000, "[]", "[]");
+    let mut lines =
+        vec![diff(0, 20, 20, r#"[["99.99","2"]]"#, r#"[["100.01","3"],["100.02","1"]]"#)];
+    lines.extend((1..=7).map(|s| wait(s * 1_000)));
+    let snapshot = |bid: &str, ask: &str| {
+        format!(
+            r#"{} {{"lastUpdateId":28,"bids":[["{bid}","4"]],"asks":[["{ask}","5"]]}}"#,
+            1_723_161_253_000_u64 + 8_000
+        )
+    };
+    // Another symbol's, then ours.
+    lines.extend([snapshot("3000.00", "3000.01"), snapshot("99.98", "100.00"), wait(9_000)]);
+    let mut s = spot_tape(lines, 1.0);
+    let best = |s: &mut Stage, ms| {
+        s.exchange.advance(Ts(1_700_000_000_000_000_000) + Span::from_ms(ms), &mut s.news);
+        let ticker = s.exchange.book_ticker(SPOT).unwrap();
+        [ticker.bid.map(|level| level.px.0), ticker.ask.map(|level| level.px.0)]
+    };
+    assert_eq!(best(&mut s, 4_500), [None, None], "a snapshot may still come");
+    assert_eq!(best(&mut s, 7_500), [Some(9_999), Some(10_001)]);
+    assert_eq!(best(&mut s, 8_500), [Some(9_998), Some(10_000)]);
+    assert_eq!(best(&mut s, 9_500), [Some(9_998), Some(10_000)]);
+    assert_eq!(s.exchange.depth(SPOT, 5).unwrap().asks.len(), 1, "what it does not show is gone");
+    assert_eq!(s.exchange.tape_faults(SPOT).unwrap().gaps, 1);
+}
+
+#[test]
+fn recordings_of_one_origin_stay_as_far_apart_as_they_were() {
+    let snapshot = r#"{"lastUpdateId":10,"bids":[["100.00","1"]],"asks":[["100.01","1"]]}"#;
+    // Seconds with a fraction are instants too.
+    let mut tape = Tape::new(Box::new(vec![format!("1723161253.5 {snapshot}")].into_iter()), 1.0);
+    assert_eq!(tape.begins(), Some(Ts(1_723_161_253_500_000_000)));
+    tape.align(Ts(1_723_161_252_000_000_000));
+    let own = MarketParams::new(listed(InstrumentKind::Spot), Source::Tape(Box::new(tape)));
+    let mut s = stage_of(vec![own]);
+    let shown = |s: &mut Stage, ms| {
+        s.exchange.advance(Ts(1_700_000_000_000_000_000) + Span::from_ms(ms), &mut s.news);
+        s.exchange.book_ticker(SPOT).unwrap().bid.is_some()
+    };
+    assert!(!shown(&mut s, 1_400) && shown(&mut s, 1_600));
 }
 
 #[test]

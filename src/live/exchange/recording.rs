@@ -25,8 +25,12 @@ impl std::fmt::Display for RecordingError {
 
 impl std::error::Error for RecordingError {}
 
-/// The lines of a file; gzip is told by its first two bytes, not by the name. A file that breaks
-/// off ends the lines there with an error in the log.
+/// A line longer than this is none.
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+
+/// The lines of a file; gzip is told by its first two bytes, not by the name. What is not UTF-8 is
+/// replaced. A file that breaks off, or has a line of more than 16 MiB, ends the lines there with an
+/// error in the log.
 pub fn read_lines(path: &Path) -> Result<Box<dyn Iterator<Item = String> + Send>, RecordingError> {
     let fail = |source| RecordingError { path: path.to_owned(), source };
     let mut reader = BufReader::with_capacity(256 * 1024, File::open(path).map_err(fail)?);
@@ -34,13 +38,31 @@ pub fn read_lines(path: &Path) -> Result<Box<dyn Iterator<Item = String> + Send>
     let reader: Box<dyn Read + Send> =
         if gzipped { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
     let name = path.display().to_string();
-    let lines = BufReader::with_capacity(256 * 1024, reader).lines();
-    Ok(Box::new(lines.map_while(move |line| {
-        line.map_err(|error| {
-            tracing::error!(event = "recording_broken", file = %name, %error, "recording ends early");
+    let mut reader = BufReader::with_capacity(256 * 1024, reader);
+    let mut number = 0_u64;
+    Ok(Box::new(std::iter::from_fn(move || {
+        number += 1;
+        line(&mut reader).unwrap_or_else(|error| {
+            tracing::error!(
+                event = "recording_broken", file = %name, line = number, %error,
+                "recording ends early"
+            );
+            None
         })
-        .ok()
     })))
+}
+
+fn line(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    if reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes)? == 0 {
+        return Ok(None);
+    }
+    if bytes.last() != Some(&b'\n') && bytes.len() as u64 == LONGEST_LINE {
+        let text = "a line of more than 16 MiB: this is no recording";
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// Which market a recording is of.

@@ -53,6 +53,7 @@ pub struct LocalExchange {
     requests: u64,
     /// New orders asked for, carried out or not.
     order_requests: u64,
+    recording_over: bool,
 }
 
 /// What a key may do beside trading.
@@ -132,6 +133,7 @@ impl LocalExchange {
             accounts: u32::try_from(accounts).unwrap_or(u32::MAX),
             requests: 0,
             order_requests: 0,
+            recording_over: false,
         };
         local.advance(now, &mut Outbox::default());
         Ok(local)
@@ -376,7 +378,7 @@ impl LocalExchange {
     }
 
     fn tell_one(&mut self, now: Ts, happening: &Happening, out: &mut Outbox) {
-        let LocalExchange { exchange, spot, usdm, faults, .. } = self;
+        let LocalExchange { exchange, spot, usdm, faults, recording_over, .. } = self;
         let mut none = Vec::new();
         let ctx = Ctx { now, exchange, happened: &mut none };
         let spot_muted = faults.user_stream_muted(VenueKind::Spot);
@@ -418,8 +420,29 @@ impl LocalExchange {
                 let money = (*amount, *rate);
                 usdm.on_funding(&ctx, account.0, *market, money, *at, usdm_muted, out);
             }
-            Happening::TapeEnded { .. } => {}
+            Happening::TapeEnded { .. } => *recording_over = true,
         }
+    }
+
+    /// Whether a recording that plays here has come to its end.
+    #[must_use]
+    pub fn recording_is_over(&self) -> bool {
+        self.recording_over
+    }
+
+    /// What recordings contained that could not be used, in words, by symbol.
+    #[must_use]
+    pub fn recording_faults(&self) -> Vec<String> {
+        let of = |&(market, _): &(MarketId, bool)| {
+            let words = self.exchange.tape_faults(market)?.words()?;
+            let instrument = &self.exchange.market(market)?.instrument;
+            let venue = match instrument.kind {
+                InstrumentKind::Spot => "spot",
+                InstrumentKind::LinearPerpetual => "USD-M",
+            };
+            Some(format!("{venue} {}: {words}", instrument.symbol))
+        };
+        self.markets.iter().filter_map(of).collect()
     }
 
     /// Carries out a command past both venues' protocols: what somebody else who has the account,

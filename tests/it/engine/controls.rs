@@ -322,6 +322,43 @@ fn a_confirmed_order_is_missed_only_since_it_was_not_found() {
 }
 
 #[test]
+fn an_order_that_the_list_shows_is_no_longer_missed_and_one_given_up_is_cancelled() {
+    let book = "alive; book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1";
+    let listed = "account spot BTC=1 USDT=100000 open=#1 open=#2";
+    // What is asked for by id is not found, until the given time; how often it was asked.
+    let missed = |story: &mut Story, from_ms: usize, to_ms: usize| {
+        let mut said = story.play(&format!("{from_ms}ms {book}; unknown #1"));
+        for ms in (from_ms + 50..to_ms).step_by(50) {
+            let now = story.play(&format!("{ms}ms {book}"));
+            if says(&now, "query #1") {
+                said.extend(story.play(&format!("{}ms not_found #1", ms + 5)));
+            }
+            if says(&now, "cancel #1") {
+                said.extend(story.play(&format!("{}ms gone #1", ms + 5)));
+            }
+            said.extend(now);
+        }
+        said
+    };
+    let asks = |said: &[String]| said.iter().filter(|line| *line == "query #1").count();
+
+    let mut story = quoting(params());
+    assert!(asks(&missed(&mut story, 1_000, 3_000)) >= 2);
+    story.play(&format!("3000ms {book}; {listed}"));
+    let mut said = Vec::new();
+    for ms in (3_050..20_000).step_by(50) {
+        said.extend(story.play(&format!("{ms}ms {book}")));
+    }
+    assert!(asks(&said) == 0 && !says(&said, "cancel #1"), "{said:?}");
+
+    let mut story = quoting(params());
+    let said = missed(&mut story, 1_000, 20_000);
+    assert!(says(&said, "cancel #1"), "given up: {said:?}");
+    let said = story.play(&format!("20000ms {book}; {listed}"));
+    assert!(says(&said, "cancel #1"), "it rests after all: {said:?}");
+}
+
+#[test]
 fn a_halt_sends_cancels_and_nothing_that_trades() {
     let mut params = params();
     params.hedge = Some(HedgeParams { trigger_base: dec("0.0015"), ..hedge_params() });
