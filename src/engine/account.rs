@@ -53,6 +53,9 @@ impl Engine {
         }
         self.venues[venue.index()].asked_at = None;
         self.settle_trades(snapshot);
+        if !overtaken {
+            self.count_others(snapshot);
+        }
         if let Some(open) = &snapshot.open_orders {
             self.match_open_orders(venue, open, snapshot, out);
         }

@@ -273,7 +273,8 @@ impl Desk {
     /// Counts a fill of ours, once; `None` when it had been counted before.
     pub(super) fn on_fill(&mut self, fill: &Fill, now: Ts) -> Option<Money> {
         let instrument = self.listed.as_ref()?;
-        let Booked::New { fee_quote, fee_elsewhere } = self.position.book(fill, instrument) else {
+        let elsewhere = self.listed_fee(fill);
+        let Booked::New { fee_quote } = self.position.book(fill, instrument, elsewhere) else {
             return None;
         };
         let in_base = fill.fee_asset == instrument.base && !planted("base_fee_forgotten");
@@ -293,12 +294,15 @@ impl Desk {
         if fill.liquidity == Liquidity::Maker {
             self.markouts.fill(now, fill);
         }
-        // A fee in a third asset (BNB) is reckoned at the listed rate, for display only.
-        Some(if fee_elsewhere { self.listed_fee(fill) } else { fee_quote })
+        Some(fee_quote)
     }
 
+    /// What a fee in a third asset (BNB), whose price nobody tells us, is taken to be worth: the
+    /// fee of the account's tier, without the discount.
     fn listed_fee(&self, fill: &Fill) -> Money {
-        let Some(instrument) = &self.listed else { return Money::ZERO };
+        let Some(instrument) = self.listed.as_ref().filter(|_| !fill.fee.is_zero()) else {
+            return Money::ZERO;
+        };
         let (maker, taker) = self.fees.unwrap_or_default();
         let rate = if fill.liquidity == Liquidity::Maker { maker } else { taker };
         instrument.notional(fill.px, fill.qty) * rate

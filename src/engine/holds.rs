@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::desk::Desk;
-use crate::domain::{Asset, Instrument, InstrumentKind, Money, Side};
+use crate::domain::{AccountSnapshot, Asset, Instrument, InstrumentKind, Money, Side};
 use crate::orders::Order;
 
 impl Engine {
@@ -28,12 +28,35 @@ impl Engine {
     }
 
     /// What a spot order of that side may spend: the balance less what our orders hold of it, on
-    /// whichever instrument of the venue, as of the last count.
+    /// whichever instrument of the venue, as of the last count, and less what others' orders do.
     pub(super) fn free(&self, desk: &Desk, side: Side) -> Option<Money> {
         let asset = spent_by(side, desk.listed.as_ref().filter(|own| is_spot(own))?);
         let venue = &self.venues[desk.venue.index()];
         debug_assert_eq!(venue.held(asset), self.held(desk, asset), "every change is counted");
-        Some((venue.total(asset) - venue.held(asset)).max(Money::ZERO))
+        let taken = venue.held(asset) + venue.held_by_others(asset);
+        Some((venue.total(asset) - taken).max(Money::ZERO))
+    }
+
+    /// Counts what a complete reading shows to be locked beside our own orders.
+    pub(super) fn count_others(&mut self, snapshot: &AccountSnapshot) {
+        let Some(open) = &snapshot.open_orders else { return };
+        for balance in &snapshot.balances {
+            let ours: Money = open
+                .iter()
+                .filter(|order| order.id.is_some())
+                .filter_map(|order| {
+                    let listed = self.desks[order.instrument.index()].listed.as_ref();
+                    let listed = listed.filter(|own| is_spot(own))?;
+                    let rest = order.qty - order.filled;
+                    (*spent_by(order.side, listed) == balance.asset).then(|| match order.side {
+                        Side::Buy => listed.notional(order.px, rest),
+                        Side::Sell => listed.quantity(rest),
+                    })
+                })
+                .sum();
+            let beside = (balance.locked - ours).max(Money::ZERO);
+            self.venues[snapshot.venue.index()].locked_beside(&balance.asset, beside);
+        }
     }
 
     /// What orders at the desk's venue hold of an asset, from the orders themselves.

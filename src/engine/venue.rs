@@ -33,6 +33,8 @@ pub(super) struct Venue {
     pub(super) balances: BTreeMap<Asset, (Money, Money)>,
     /// What our spot orders hold of them, as last counted.
     held: BTreeMap<Asset, Money>,
+    /// What was locked beside our orders, in the last reading and the one before.
+    locked_beside: BTreeMap<Asset, [Money; 2]>,
     /// When the account was last asked for, while the answer is out.
     pub(super) asked_at: Option<Ts>,
     /// When it was last asked for.
@@ -76,6 +78,7 @@ impl Venue {
             failed: None,
             balances: BTreeMap::new(),
             held: BTreeMap::new(),
+            locked_beside: BTreeMap::new(),
             asked_at: None,
             last_asked_at: None,
             asks_in_a_row: 0,
@@ -156,6 +159,19 @@ impl Venue {
     /// What our spot orders hold of an asset, as last counted.
     pub(super) fn held(&self, asset: &Asset) -> Money {
         self.held.get(asset).copied().unwrap_or_default()
+    }
+
+    /// So much of an asset was locked by something else than our orders, by a reading.
+    pub(super) fn locked_beside(&mut self, asset: &Asset, amount: Money) {
+        let known = self.locked_beside.entry(asset.clone()).or_insert([amount; 2]);
+        *known = [amount, known[0]];
+    }
+
+    /// What others' orders hold of an asset. Balances and orders are read one after the other, so
+    /// an order that comes or goes between them seems to be another's: only what two readings in a
+    /// row have shown counts.
+    pub(super) fn held_by_others(&self, asset: &Asset) -> Money {
+        self.locked_beside.get(asset).map_or(Money::ZERO, |[last, before]| *last.min(before))
     }
 
     /// Free and locked of an asset together.

@@ -16,11 +16,8 @@ pub const RECENT_TRADES: usize = 4096;
 pub enum Booked {
     /// It was new.
     New {
-        /// The fee in quote currency, below zero for a rebate; zero when the fee asset is
-        /// neither base nor quote.
+        /// The fee in quote currency, below zero for a rebate.
         fee_quote: Money,
-        /// The fee was in another asset and went to [`Position::other_fees`].
-        fee_elsewhere: bool,
     },
     /// It had come before by another road; nothing changed.
     Repeat,
@@ -32,7 +29,8 @@ pub enum Booked {
 /// Profit is cash + position · worth at the mark ([`Payoff`]), exactly. Prices are in half-ticks. A
 /// fee in the base asset (spot) counts as paid in quote at the fill price; [`Position::base_fees`]
 /// tells how much less base the wallet holds, and [`Position::settle_base_fees`] takes it out of
-/// the position.
+/// the position. A fee in a third asset counts in the profit with what it is taken to be worth;
+/// [`Position::other_fees`] tells what was paid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     payoff: Payoff,
@@ -48,6 +46,9 @@ pub struct Position {
     #[serde(default)]
     settled_quote: Money,
     other_fees: Vec<(Asset, Money)>,
+    /// What they were taken to be worth.
+    #[serde(default)]
+    other_fees_quote: Money,
     #[serde(skip)]
     seen: BTreeSet<(u64, Side)>,
     #[serde(skip)]
@@ -81,6 +82,7 @@ impl Position {
             settled: Qty::ZERO,
             settled_quote: Money::ZERO,
             other_fees: Vec::new(),
+            other_fees_quote: Money::ZERO,
             seen: BTreeSet::new(),
             order_seen: VecDeque::new(),
         }
@@ -108,8 +110,9 @@ impl Position {
         lots
     }
 
-    /// Book a fill once, however often it arrives.
-    pub fn book(&mut self, fill: &Fill, instrument: &Instrument) -> Booked {
+    /// Book a fill once, however often it arrives. `elsewhere_quote` is what a fee in an asset that
+    /// is neither base nor quote is taken to be worth.
+    pub fn book(&mut self, fill: &Fill, instrument: &Instrument, elsewhere_quote: Money) -> Booked {
         // A self-trade is one trade id with both sides ours.
         let by_order = planted("one_fill_an_order");
         let id = if by_order { fill.venue_order_id } else { fill.trade_id };
@@ -129,12 +132,15 @@ impl Position {
             self.base_fees += fill.fee;
             fill.fee * instrument.price(fill.px)
         } else {
+            // No cash of this ledger's currencies has moved.
             self.add_other_fee(&fill.fee_asset, fill.fee);
-            return Booked::New { fee_quote: Money::ZERO, fee_elsewhere: !fill.fee.is_zero() };
+            self.other_fees_quote += elsewhere_quote;
+            self.fees += elsewhere_quote;
+            return Booked::New { fee_quote: elsewhere_quote };
         };
         self.fees += fee_quote;
         self.cash -= fee_quote;
-        Booked::New { fee_quote, fee_elsewhere: false }
+        Booked::New { fee_quote }
     }
 
     /// Count these trades as booked: a ledger that was read back knows them no more.
@@ -191,7 +197,7 @@ impl Position {
     /// Profit since the start at a price, in quote currency.
     #[must_use]
     pub fn total(&self, half_ticks: i64, instrument: &Instrument) -> Money {
-        self.cash + self.settled_quote + self.worth(self.qty, half_ticks, instrument)
+        self.settled_profit() + self.worth(self.qty, half_ticks, instrument)
     }
 
     /// The part of the profit that closing there would realise: against average cost,
@@ -205,7 +211,12 @@ impl Position {
     /// with [`Position::unrealised`] it makes the total exactly.
     #[must_use]
     pub fn realised(&self) -> Money {
-        self.cash + self.settled_quote + self.open_cost
+        self.settled_profit() + self.open_cost
+    }
+
+    /// The profit without what is held.
+    fn settled_profit(&self) -> Money {
+        self.cash + self.settled_quote - self.other_fees_quote
     }
 
     /// Average entry price of what is held, in quote per base; `None` when flat.
@@ -233,7 +244,7 @@ impl Position {
         self.base_fees
     }
 
-    /// Fees in assets that are neither base nor quote; no part of the profit here.
+    /// Fees in assets that are neither base nor quote, as paid.
     #[must_use]
     pub fn other_fees(&self) -> &[(Asset, Money)] {
         &self.other_fees

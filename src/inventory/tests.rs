@@ -53,16 +53,19 @@ fn money(text: &str) -> Money {
 fn a_round_trip_realises_its_profit_and_a_repeat_changes_nothing() {
     let instrument = instrument();
     let mut position = Position::flat();
-    position.book(&fill(1, Side::Buy, 600_000, 10), &instrument);
-    assert_eq!(position.book(&fill(1, Side::Buy, 600_000, 10), &instrument), Booked::Repeat);
-    position.book(&fill(2, Side::Buy, 600_200, 10), &instrument);
+    position.book(&fill(1, Side::Buy, 600_000, 10), &instrument, Money::ZERO);
+    assert_eq!(
+        position.book(&fill(1, Side::Buy, 600_000, 10), &instrument, Money::ZERO),
+        Booked::Repeat
+    );
+    position.book(&fill(2, Side::Buy, 600_200, 10), &instrument, Money::ZERO);
     assert_eq!(position.qty(), Qty(20));
     assert_eq!(position.entry_price(&instrument), Some(money("60010")));
-    position.book(&fill(3, Side::Sell, 600_300, 5), &instrument);
+    position.book(&fill(3, Side::Sell, 600_300, 5), &instrument, Money::ZERO);
     assert_eq!(position.realised(), money("0.1"), "5 lots, 20 each above average cost");
     assert_eq!(position.unrealised(1_200_000, &instrument), money("-0.15"));
     // Through zero: 15 lots closed, 5 opened short at the new price.
-    position.book(&fill(4, Side::Sell, 600_300, 20), &instrument);
+    position.book(&fill(4, Side::Sell, 600_300, 20), &instrument, Money::ZERO);
     assert_eq!((position.qty(), position.realised()), (Qty(-5), money("0.4")));
     assert_eq!(position.entry_price(&instrument), Some(money("60030")));
     assert_eq!(position.total(1_200_600, &instrument), money("0.4"));
@@ -72,8 +75,8 @@ fn a_round_trip_realises_its_profit_and_a_repeat_changes_nothing() {
 fn a_self_trade_is_two_fills_of_one_trade() {
     let instrument = instrument();
     let mut position = Position::flat();
-    position.book(&fill(1, Side::Buy, 600_000, 10), &instrument);
-    position.book(&fill(1, Side::Sell, 600_000, 10), &instrument);
+    position.book(&fill(1, Side::Buy, 600_000, 10), &instrument, Money::ZERO);
+    position.book(&fill(1, Side::Sell, 600_000, 10), &instrument, Money::ZERO);
     assert_eq!(position.qty(), Qty(0));
     assert_eq!(position.entry_price(&instrument), None);
 }
@@ -87,15 +90,21 @@ fn fees_go_where_their_asset_says() {
         fee_asset: Asset::new(asset),
         ..fill(trade_id, Side::Buy, 600_000, 10)
     };
-    let booked =
-        |fee: &str, elsewhere| Booked::New { fee_quote: money(fee), fee_elsewhere: elsewhere };
-    assert_eq!(position.book(&with_fee(1, "-0.06", "USDT"), &instrument), booked("-0.06", false));
-    assert_eq!(position.book(&with_fee(2, "0.00001", "BTC"), &instrument), booked("0.6", false));
-    assert_eq!(position.book(&with_fee(3, "0.001", "BNB"), &instrument), booked("0", true));
-    assert_eq!(position.fees(), money("0.54"));
+    let booked = |fee: &str| Booked::New { fee_quote: money(fee) };
+    assert_eq!(
+        position.book(&with_fee(1, "-0.06", "USDT"), &instrument, Money::ZERO),
+        booked("-0.06")
+    );
+    assert_eq!(
+        position.book(&with_fee(2, "0.00001", "BTC"), &instrument, Money::ZERO),
+        booked("0.6")
+    );
+    let bnb = with_fee(3, "0.001", "BNB");
+    assert_eq!(position.book(&bnb, &instrument, money("0.45")), booked("0.45"));
+    assert_eq!(position.fees(), money("0.99"));
     assert_eq!(position.base_fees(), money("0.00001"));
     assert_eq!(position.other_fees(), [(Asset::new("BNB"), money("0.001"))]);
-    assert_eq!(position.total(1_200_000, &instrument), money("-0.54"));
+    assert_eq!(position.total(1_200_000, &instrument), money("-0.99"));
 }
 
 #[test]
@@ -106,7 +115,7 @@ fn a_fee_in_base_leaves_the_position_at_what_it_is_worth() {
         fee_asset: instrument.base.clone(),
         ..fill(1, Side::Buy, 100, 10)
     };
-    position.book(&fee, &instrument);
+    position.book(&fee, &instrument, Money::ZERO);
     let lots = instrument.lots_within(position.base_fees());
     let (cash, before) = (position.cash(), position.total(300, &instrument));
     assert_eq!(position.settle_base_fees(300, &instrument), lots);
@@ -125,10 +134,16 @@ fn only_so_many_trade_ids_are_remembered() {
     let instrument = instrument();
     let mut position = Position::flat();
     for trade_id in 0..=RECENT_TRADES as u64 {
-        position.book(&fill(trade_id, Side::Buy, 600_000, 1), &instrument);
+        position.book(&fill(trade_id, Side::Buy, 600_000, 1), &instrument, Money::ZERO);
     }
-    assert_eq!(position.book(&fill(1, Side::Buy, 600_000, 1), &instrument), Booked::Repeat);
-    assert_ne!(position.book(&fill(0, Side::Buy, 600_000, 1), &instrument), Booked::Repeat);
+    assert_eq!(
+        position.book(&fill(1, Side::Buy, 600_000, 1), &instrument, Money::ZERO),
+        Booked::Repeat
+    );
+    assert_ne!(
+        position.book(&fill(0, Side::Buy, 600_000, 1), &instrument, Money::ZERO),
+        Booked::Repeat
+    );
 }
 
 #[test]
@@ -223,10 +238,10 @@ fn an_inverse_contract_earns_in_base_and_is_entered_at_the_harmonic_mean() {
         fee_asset: Asset::new("BTC"),
         ..fill(1, Side::Buy, 400_000, 100)
     };
-    position.book(&fee, &instrument);
+    position.book(&fee, &instrument, Money::ZERO);
     // 100 contracts of 100 at 40,000 are 0.25 in base; worth 0.2 at 50,000.
     assert_eq!(position.total(1_000_000, &instrument), money("0.05") - money("0.00001"));
-    position.book(&fill(2, Side::Buy, 500_000, 100), &instrument);
+    position.book(&fill(2, Side::Buy, 500_000, 100), &instrument, Money::ZERO);
     let entry = position.entry_price(&instrument).unwrap();
     assert_eq!(entry.round_dp(9), money("44444.444444444"), "200 over 100/40000 + 100/50000");
     assert_eq!(Payoff::inverse(Money::ZERO, instrument.tick_size), None);
@@ -279,7 +294,8 @@ proptest! {
                     attribution.mark(at, mid);
                 }
                 Step::Fill(fill) => {
-                    if let Booked::New { fee_quote, .. } = position.book(&fill, &instrument) {
+                    let booked = position.book(&fill, &instrument, Money::ZERO);
+                    if let Booked::New { fee_quote } = booked {
                         attribution.fill(at, &fill, fee_quote);
                     }
                 }

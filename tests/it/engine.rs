@@ -345,11 +345,15 @@ impl Story {
                     entry_price: Money::ZERO,
                 }),
                 "open" => snapshot.open_orders.as_mut().unwrap().push(self.open(value, &own)),
-                asset => snapshot.balances.push(Balance {
-                    asset: Asset::new(asset),
-                    free: dec(value),
-                    locked: Money::ZERO,
-                }),
+                asset => {
+                    // Free, or free+locked.
+                    let (free, locked) = value.split_once('+').unwrap_or((value, "0"));
+                    snapshot.balances.push(Balance {
+                        asset: Asset::new(asset),
+                        free: dec(free),
+                        locked: dec(locked),
+                    });
+                }
             }
         }
         snapshot

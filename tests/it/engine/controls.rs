@@ -359,6 +359,30 @@ fn an_order_that_the_list_shows_is_no_longer_missed_and_one_given_up_is_cancelle
 }
 
 #[test]
+fn what_others_orders_hold_is_not_spent() {
+    let book = "alive; book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1";
+    // Nearly all the coins are in orders of somebody else who has the account.
+    let mut story = Story::with(params());
+    let mut said = Vec::new();
+    said.extend(story.play("0ms connected"));
+    let account = "account spot BTC=0.001+0.999 USDT=100000; account perp USDT=100000";
+    said.extend(story.play(&format!("5ms {account}")));
+    said.extend(story.play(&format!("10ms {book}")));
+    assert!(says(&said, "place #1 spot buy 59970.00 x 0.00200 post_only"), "{said:?}");
+    assert!(says(&said, "place #2 spot sell 60030.01 x 0.00100 post_only"), "{said:?}");
+    // One reading between an order's end and the next may show the same; two in a row do not.
+    let mut story = quoting(params());
+    let locked = "account spot BTC=0.001+0.999 USDT=100000 open=#1 open=#2";
+    story.play(&format!("1000ms {book}; {locked}"));
+    let away = "alive; book spot 60200.00x1 60200.01x1; book perp 60180.0x1 60180.1x1";
+    let (mut news, mut said) = (Vec::new(), Vec::new());
+    for ms in (1_050..2_000).step_by(50) {
+        said.extend(follow(&mut story, &mut news, ms, away));
+    }
+    assert!(says(&said, "spot sell 60230.11 x 0.00200 post_only"), "{said:?}");
+}
+
+#[test]
 fn a_halt_sends_cancels_and_nothing_that_trades() {
     let mut params = params();
     params.hedge = Some(HedgeParams { trigger_base: dec("0.0015"), ..hedge_params() });

@@ -55,7 +55,8 @@ impl Books {
     }
 
     fn fill(&mut self, fill: &Fill) {
-        let Booked::New { fee_quote, .. } = self.position.book(fill, &self.instrument) else {
+        let booked = self.position.book(fill, &self.instrument, Money::ZERO);
+        let Booked::New { fee_quote } = booked else {
             panic!("every trade id is new");
         };
         self.attribution.fill(fill.at, fill, fee_quote);
