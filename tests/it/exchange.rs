@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
-use evenkeel::domain::Px;
+use evenkeel::domain::{Px, Span, Ts};
 use evenkeel::live::exchange::{ExchangeHandle, ExchangeParams, ExchangeServer};
+use evenkeel::sim::faces::LocalExchange;
+use evenkeel::sim::faces::faults::VenueKind;
 use evenkeel::sim::faces::request::Credential;
+use evenkeel::sim::faces::streams::{ConnId, Outbox};
 use evenkeel::sim::{Source, toy};
 use futures_util::{SinkExt, StreamExt};
 use hmac::{Hmac, KeyInit, Mac};
@@ -387,6 +390,59 @@ fn stream_faults_do_what_they_say() {
         client.fault(&exchange, r#"{"kind":"close_links"}"#).await;
         let ended = tokio::time::timeout(Duration::from_secs(2), user.next()).await.unwrap();
         assert!(!matches!(ended, Some(Ok(Message::Close(_)))), "it was cut, not closed: {ended:?}");
+    });
+}
+
+#[test]
+fn a_candle_is_told_once_that_it_has_ended_and_a_quiet_minute_has_one_too() {
+    for (venue, path) in [(VenueKind::Spot, ""), (VenueKind::Usdm, "/market")] {
+        let mut now = Ts::from_ms(1_700_000_001_234);
+        let mut local = LocalExchange::new(params(false).local, now).unwrap();
+        let path = format!("{path}/ws/btcusdt@kline_1m");
+        assert!(local.ws_open(now, venue, ConnId(1), &path, "", 1).is_ok());
+        let mut ended = Vec::new();
+        for tenths in 0..2400 {
+            let mut out = Outbox::default();
+            if tenths == 700 {
+                // Two minutes in which nobody acts: the clock alone moves.
+                now += Span::from_s(120);
+            }
+            now += Span::from_ms(100);
+            local.advance(now, &mut out);
+            for (_, text) in &out.frames {
+                let frame: Value = serde_json::from_str(text).unwrap();
+                if frame["k"]["x"] == true {
+                    ended.push(frame["k"]["t"].as_i64().unwrap());
+                }
+            }
+        }
+        assert_eq!(ended.len(), 6, "{venue:?} {ended:?}");
+        assert!(ended.windows(2).all(|pair| pair[1] - pair[0] == 60_000), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_goodbye_is_answered_and_who_talks_too_much_is_told_why() {
+    in_runtime(async || {
+        let exchange = quiet().await;
+        let mut polite = connect(&format!("{}/ws/btcusdt@trade", exchange.spot_ws())).await;
+        polite.close(None).await.unwrap();
+        let heard = polite.next().await;
+        assert!(matches!(heard, Some(Ok(Message::Close(_)))), "{heard:?}");
+
+        let mut loud = connect(&format!("{}/ws/btcusdt@trade", exchange.spot_ws())).await;
+        for id in 0..20 {
+            let text = format!(r#"{{"method":"LIST_SUBSCRIPTIONS","id":{id}}}"#);
+            loud.send(Message::text(text)).await.unwrap();
+        }
+        let code = loop {
+            match loud.next().await {
+                Some(Ok(Message::Close(frame))) => break frame.map(|frame| u16::from(frame.code)),
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(code, Some(1008));
     });
 }
 

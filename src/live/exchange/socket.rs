@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval_at, timeout};
@@ -45,7 +46,8 @@ impl Link {
     }
 }
 
-/// Serves until either side ends; a connection cut by the exchange gets no closing handshake.
+/// Serves until either side ends. Who sends too much is told so; a connection cut by the exchange
+/// otherwise gets no closing handshake.
 pub(super) async fn serve_socket(
     socket: WebSocket,
     shared: Shared,
@@ -97,17 +99,29 @@ async fn exchange_frames(
             }
             message = stream.next() => match message {
                 Some(Ok(Message::Text(text))) => {
-                    shared.with(|local, now, out| local.ws_text(now, conn, &text, out));
+                    let too_many = shared.with(|local, now, out| {
+                        local.ws_text(now, conn, &text, out);
+                        let at = out.closes.iter().position(|closed| *closed == conn);
+                        at.map(|at| out.closes.swap_remove(at)).is_some()
+                    });
+                    if too_many {
+                        return turn_away(sink).await;
+                    }
                 }
                 Some(Ok(Message::Pong(_))) => unanswered = None,
                 Some(Ok(Message::Ping(_))) => {
                     let admitted = shared.with(|local, now, _| local.ws_admit(now, conn));
                     if !admitted {
-                        return;
+                        return turn_away(sink).await;
                     }
                 }
                 Some(Ok(Message::Binary(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(Message::Close(_))) => {
+                    // The answer waits in the sink; who has gone without it needs none.
+                    drop(timeout(SEND_LIMIT, sink.close()).await);
+                    return;
+                }
+                Some(Err(_)) | None => return,
             },
             _ = pings.tick() => {
                 if unanswered.is_some_and(|since| since.elapsed() >= patience) {
@@ -121,6 +135,14 @@ async fn exchange_frames(
             }
         }
     }
+}
+
+/// Says goodbye to a client that sends more than it may.
+async fn turn_away(mut sink: SplitSink<WebSocket, Message>) {
+    let reason = Utf8Bytes::from_static("Too many requests");
+    let frame = CloseFrame { code: close_code::POLICY, reason };
+    // Who has gone already needs no word.
+    drop(timeout(SEND_LIMIT, sink.send(Message::Close(Some(frame)))).await);
 }
 
 fn delivered<E>(sent: &Result<Result<(), E>, tokio::time::error::Elapsed>) -> bool {

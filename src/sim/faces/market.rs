@@ -83,6 +83,32 @@ pub struct Candle {
 }
 
 impl Candle {
+    /// A time without a trade.
+    #[must_use]
+    pub fn empty(open_ms: i64, px: Px) -> Candle {
+        Candle {
+            open_ms,
+            ohlc: [px; 4],
+            base: Qty::ZERO,
+            quote: Money::ZERO,
+            taker_base: Qty::ZERO,
+            taker_quote: Money::ZERO,
+            first_id: 0,
+            count: 0,
+            last_qty: Qty::ZERO,
+        }
+    }
+
+    /// Id of its first and last trade, −1 without any.
+    #[must_use]
+    pub fn trade_ids(&self) -> [i128; 2] {
+        if self.count == 0 {
+            return [-1; 2];
+        }
+        let first = i128::from(self.first_id);
+        [first, first + i128::from(self.count) - 1]
+    }
+
     /// Puts a later candle into this one.
     pub fn merge(&mut self, later: &Candle) {
         self.ohlc[1] = self.ohlc[1].max(later.ohlc[1]);
@@ -122,6 +148,8 @@ pub struct MarketFace {
     last_agg_id: u64,
     /// One-minute candles with trades, oldest first.
     pub candles: VecDeque<Candle>,
+    /// When candle streams last spoke.
+    pub bars_told: Ts,
 }
 
 impl MarketFace {
@@ -160,6 +188,7 @@ impl MarketFace {
             untold_agg: None,
             last_agg_id: 0,
             candles: VecDeque::new(),
+            bars_told: now,
         }
     }
 
@@ -303,18 +332,41 @@ impl MarketFace {
         Some(whole)
     }
 
-    /// Candles of a longer interval, oldest first.
+    /// Candles of a longer interval up to now, oldest first; one without a trade stands at the
+    /// last price.
     #[must_use]
-    pub fn klines(&self, interval_ms: i64) -> Vec<Candle> {
-        let mut bars: Vec<Candle> = Vec::new();
+    pub fn klines(&self, interval_ms: i64, now: Ts) -> Vec<Candle> {
+        // Weeks begin on a Monday, the epoch on a Thursday.
+        let shift = if interval_ms == WEEK_MS { 4 * 86_400_000 } else { 0 };
+        let open = |ms: i64| (ms - shift).div_euclid(interval_ms) * interval_ms + shift;
+        let mut bars: VecDeque<Candle> = VecDeque::new();
+        let fill = |bars: &mut VecDeque<Candle>, until_ms: i64| {
+            while let Some(last) = bars.back()
+                && last.open_ms + interval_ms < until_ms
+            {
+                let empty = Candle::empty(last.open_ms + interval_ms, last.ohlc[3]);
+                push(bars, empty, KEPT_CANDLES);
+            }
+        };
         for candle in &self.candles {
-            let open_ms = candle.open_ms.div_euclid(interval_ms) * interval_ms;
-            match bars.last_mut() {
+            let open_ms = open(candle.open_ms);
+            match bars.back_mut() {
                 Some(bar) if bar.open_ms == open_ms => bar.merge(candle),
-                _ => bars.push(Candle { open_ms, ..*candle }),
+                _ => {
+                    fill(&mut bars, open_ms);
+                    push(&mut bars, Candle { open_ms, ..*candle }, KEPT_CANDLES);
+                }
             }
         }
-        bars
+        fill(&mut bars, open(now.ms()) + interval_ms);
+        bars.into()
+    }
+
+    /// The candles to tell: those that have ended since the last telling, and the running one.
+    pub fn bars_to_tell(&self, interval_ms: i64, now: Ts) -> impl Iterator<Item = Candle> {
+        let since_ms = self.bars_told.ms();
+        let bars = self.klines(interval_ms, now).into_iter();
+        bars.filter(move |bar| bar.open_ms + interval_ms > since_ms)
     }
 }
 
@@ -325,6 +377,8 @@ fn push<T>(queue: &mut VecDeque<T>, item: T, most: usize) {
     queue.push_back(item);
 }
 
+const WEEK_MS: i64 = 604_800_000;
+
 /// A candle interval of the venue, ms; `None` when it has no such interval of a minute or more.
 #[must_use]
 pub fn interval_ms(name: &str) -> Option<i64> {
@@ -333,7 +387,7 @@ pub fn interval_ms(name: &str) -> Option<i64> {
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        "w" => 604_800_000,
+        "w" => WEEK_MS,
         _ => return None,
     };
     let known =

@@ -207,7 +207,7 @@ impl SpotFace {
             Op::Trades => self.trades(params, None),
             Op::HistoricalTrades => self.trades(params, params.int("fromId")?),
             Op::AggTrades => self.agg_trades(params),
-            Op::Klines => self.klines(params),
+            Op::Klines => self.klines(ctx, params),
             Op::AvgPrice => self.average_price(ctx.now, params),
             Op::Ticker24h => self.ticker_24h(ctx, params),
             Op::TickerPrice => self.ticker_price(ctx, params),

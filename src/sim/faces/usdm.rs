@@ -52,6 +52,8 @@ pub struct UsdmFace {
     pending: Option<user::AccountUpdate>,
     fundings: Vec<PastFunding>,
     incomes: Vec<Income>,
+    /// Number of the oldest of them.
+    first_income: u64,
     /// Changes of it that were not told yet.
     leverage_news: Vec<(u32, String, u32)>,
     /// Modifications that were asked with an id, by order, until told.
@@ -213,6 +215,7 @@ impl UsdmFace {
             pending: None,
             fundings: Vec::new(),
             incomes: Vec::new(),
+            first_income: 1,
             leverage_news: Vec::new(),
             modify_ids: BTreeMap::new(),
         }
@@ -258,7 +261,7 @@ impl UsdmFace {
             Op::Trades => self.trades(params, None),
             Op::HistoricalTrades => self.trades(params, params.int("fromId")?),
             Op::AggTrades => self.agg_trades(params),
-            Op::Klines => self.klines(params),
+            Op::Klines => self.klines(ctx, params),
             Op::PremiumIndex => self.premium_index(ctx, params),
             Op::FundingRate => self.funding_rate(params),
             Op::FundingInfo => Ok("[]".to_owned()),

@@ -96,12 +96,13 @@ impl SpotFace {
         Ok(array(rows.iter().map(|agg| aggregate(market, agg).flag("M", true).end())))
     }
 
-    pub(super) fn klines(&self, params: &Params) -> Result<String, ApiError> {
+    pub(super) fn klines(&self, ctx: &Ctx<'_>, params: &Params) -> Result<String, ApiError> {
         let market = self.venue.symbol(params)?;
         let interval = interval_ms(params.need("interval")?)
             .ok_or_else(|| ApiError::new(-1120, "Invalid interval."))?;
         let limit = row_limit(params, 500, 1000)?;
-        let bars = select(market.klines(interval), |bar| bar.open_ms, window(params)?, limit);
+        let bars =
+            select(market.klines(interval, ctx.now), |bar| bar.open_ms, window(params)?, limit);
         Ok(array(bars.iter().map(|bar| kline_row(market, bar, interval))))
     }
 
@@ -271,6 +272,7 @@ impl SpotFace {
                 }
                 if suffix.is_empty() {
                     self.tell_tickers(ctx, index, out);
+                    self.venue.markets[index].bars_told = ctx.now;
                 }
             }
         }
@@ -291,10 +293,10 @@ impl SpotFace {
         let names: Vec<String> = hub.listened(&prefix).map(str::to_owned).collect();
         for name in names {
             let Some(interval) = interval_ms(&name[prefix.len()..]) else { continue };
-            if let Some(bar) = market.klines(interval).last() {
+            for bar in market.bars_to_tell(interval, ctx.now) {
                 let head = object().text("e", "kline").int("E", ctx.now.ms());
                 let head = head.text("s", &market.instrument.symbol);
-                let bar = stream_kline(market, bar, &name[prefix.len()..], interval, ctx.now);
+                let bar = stream_kline(market, &bar, &name[prefix.len()..], interval, ctx.now);
                 hub.publish(&name, &head.raw("k", &bar).end(), out);
             }
         }
@@ -435,8 +437,8 @@ pub(in crate::sim::faces) fn stream_kline(
         .int("T", close_ms)
         .text("s", &market.instrument.symbol)
         .text("i", name)
-        .int("f", bar.first_id)
-        .int("L", bar.first_id + bar.count - 1)
+        .int("f", bar.trade_ids()[0])
+        .int("L", bar.trade_ids()[1])
         .text("o", &market.price(bar.ohlc[0]))
         .text("c", &market.price(bar.ohlc[3]))
         .text("h", &market.price(bar.ohlc[1]))
@@ -459,18 +461,8 @@ struct Day {
 }
 
 fn day(market: &MarketFace, now: Ts) -> Day {
-    let nothing = Candle {
-        open_ms: now.ms(),
-        ohlc: [crate::domain::Px(0); 4],
-        base: crate::domain::Qty::ZERO,
-        quote: Money::ZERO,
-        taker_base: crate::domain::Qty::ZERO,
-        taker_quote: Money::ZERO,
-        first_id: 0,
-        count: 0,
-        last_qty: crate::domain::Qty::ZERO,
-    };
-    let bar = market.day(now).unwrap_or(nothing);
+    let nothing = || Candle::empty(now.ms(), crate::domain::Px(0));
+    let bar = market.day(now).unwrap_or_else(nothing);
     let (open, close) =
         (market.instrument.price(bar.ohlc[0]), market.instrument.price(bar.ohlc[3]));
     let change = close - open;
@@ -511,8 +503,8 @@ pub(in crate::sim::faces) fn day_ticker(
         .fixed("quoteVolume", bar.quote, 8)
         .int("openTime", now.ms() - 86_400_000)
         .int("closeTime", now.ms())
-        .int("firstId", if bar.count == 0 { -1 } else { i128::from(bar.first_id) })
-        .int("lastId", i128::from(bar.first_id) + i128::from(bar.count) - 1)
+        .int("firstId", bar.trade_ids()[0])
+        .int("lastId", bar.trade_ids()[1])
         .int("count", bar.count)
         .end()
 }
@@ -553,8 +545,8 @@ pub(in crate::sim::faces) fn stream_ticker(
         .text("Q", &market.quantity(bar.last_qty))
         .int("O", now.ms() - 86_400_000)
         .int("C", now.ms())
-        .int("F", if bar.count == 0 { -1 } else { i128::from(bar.first_id) })
-        .int("L", i128::from(bar.first_id) + i128::from(bar.count) - 1)
+        .int("F", bar.trade_ids()[0])
+        .int("L", bar.trade_ids()[1])
         .int("n", bar.count)
         .end()
 }

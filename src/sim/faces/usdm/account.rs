@@ -246,11 +246,13 @@ impl UsdmFace {
         let rows: Vec<_> = self
             .incomes
             .iter()
-            .filter(|row| row.account == account && only.is_none_or(|id| id == row.market))
-            .filter(|row| kind.is_none_or(|kind| kind == row.kind))
+            .zip(self.first_income..)
+            .filter(|(row, _)| row.account == account && only.is_none_or(|id| id == row.market))
+            .filter(|(row, _)| kind.is_none_or(|kind| kind == row.kind))
             .collect();
-        let rows = select(rows, |row| row.at.ms(), window(params)?, row_limit(params, 100, 1000)?);
-        Ok(array(rows.iter().enumerate().map(|(index, row)| {
+        let limit = row_limit(params, 100, 1000)?;
+        let rows = select(rows, |(row, _)| row.at.ms(), window(params)?, limit);
+        Ok(array(rows.iter().map(|(row, number)| {
             let market = self.venue.market(row.market);
             object()
                 .text("symbol", market.map_or("", |m| m.instrument.symbol.as_str()))
@@ -259,7 +261,7 @@ impl UsdmFace {
                 .text("asset", &row.asset)
                 .text("info", row.kind)
                 .int("time", row.at.ms())
-                .int("tranId", i128::from(row.at.ms()) * 1000 + index as i128)
+                .int("tranId", *number)
                 .text("tradeId", &row.trade_id.map(|id| id.to_string()).unwrap_or_default())
                 .end()
         })))

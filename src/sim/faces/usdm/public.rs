@@ -86,7 +86,7 @@ impl UsdmFace {
         ))
     }
 
-    pub(super) fn klines(&self, params: &Params) -> Result<String, ApiError> {
+    pub(super) fn klines(&self, ctx: &Ctx<'_>, params: &Params) -> Result<String, ApiError> {
         let market = self.venue.symbol(params)?;
         let interval = interval_ms(params.need("interval")?)
             .ok_or_else(|| ApiError::new(-1120, "Invalid interval."))?;
@@ -94,7 +94,8 @@ impl UsdmFace {
             return Err(ApiError::invalid_value("limit"));
         }
         let limit = row_limit(params, 500, 1000)?;
-        let bars = select(market.klines(interval), |bar| bar.open_ms, window(params)?, limit);
+        let bars =
+            select(market.klines(interval, ctx.now), |bar| bar.open_ms, window(params)?, limit);
         Ok(array(bars.iter().map(|bar| kline_row(market, bar, interval))))
     }
 
@@ -313,11 +314,12 @@ impl UsdmFace {
                 if !due || muted {
                     continue;
                 }
-                let market = &self.venue.markets[index];
-                let hub = &self.venue.hub;
                 if speed == 2 {
                     self.tell_tickers(ctx, index, out);
+                    self.venue.markets[index].bars_told = ctx.now;
                 }
+                let market = &self.venue.markets[index];
+                let hub = &self.venue.hub;
                 let Some(diff) = diff else { continue };
                 let update = |bids: &str, asks: &str| {
                     object()
@@ -364,8 +366,8 @@ impl UsdmFace {
         let names: Vec<String> = hub.listened(&prefix).map(str::to_owned).collect();
         for name in names {
             let Some(interval) = interval_ms(&name[prefix.len()..]) else { continue };
-            if let Some(bar) = market.klines(interval).last() {
-                let bar = stream_kline(market, bar, &name[prefix.len()..], interval, ctx.now);
+            for bar in market.bars_to_tell(interval, ctx.now) {
+                let bar = stream_kline(market, &bar, &name[prefix.len()..], interval, ctx.now);
                 let payload = head("kline", ctx.now, market).raw("k", &bar).end();
                 hub.publish(&name, &payload, out);
             }

@@ -79,6 +79,7 @@ impl UsdmFace {
         self.incomes.push(income);
         if self.incomes.len() > KEPT_ROWS {
             self.incomes.remove(0);
+            self.first_income += 1;
         }
     }
 
