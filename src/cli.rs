@@ -265,10 +265,10 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     pub seeds: Seeds,
     /// How long each session lasts at least, such as 720s or 2h; its last round is finished
-    #[arg(long = "for", value_name = "TIME", default_value = "720s", value_parser = duration)]
+    #[arg(long = "for", value_name = "TIME", default_value = "720s", value_parser = session)]
     pub lasts: Duration,
     /// Sessions at the same time
-    #[arg(long, value_name = "N", default_value_t = simulate::cores())]
+    #[arg(long, value_name = "N", default_value_t = simulate::cores(), value_parser = jobs)]
     pub jobs: usize,
     /// The daemon's configuration; config/demo.toml, which is built in, unless given
     #[arg(long, value_name = "FILE")]
@@ -301,7 +301,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "KEY=V1,V2,…")]
     pub sweep: Option<compare::knob::Knob>,
     /// Sessions at the same time
-    #[arg(long, value_name = "N", default_value_t = simulate::cores())]
+    #[arg(long, value_name = "N", default_value_t = simulate::cores(), value_parser = jobs)]
     pub jobs: usize,
     /// The daemon's configuration; config/demo.toml, which is built in, unless given
     #[arg(long, value_name = "FILE")]
@@ -486,6 +486,21 @@ fn duration(text: &str) -> Result<Duration, String> {
         .filter(|ms| *ms <= most)
         .map(Duration::from_millis)
         .ok_or_else(wrong)
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    let jobs = text.parse().ok().filter(|jobs| (1..=256).contains(jobs));
+    jobs.ok_or_else(|| format!("{text:?} is no number of jobs; allowed is 1 to 256"))
+}
+
+/// A time that is not nothing.
+fn session(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => {
+            Err("a session of no time shows nothing; allowed is 1ms or more".to_owned())
+        }
+        lasts => Ok(lasts),
+    }
 }
 
 fn seeds(text: &str) -> Result<Seeds, String> {

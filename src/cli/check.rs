@@ -7,7 +7,8 @@ use std::time::Duration;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::config::{
-    InstrumentSettings, Loaded, Resolved, Role, Secrets, Settings, Target, VenueKind, read_secrets,
+    InstrumentSettings, LevelSize, Loaded, Resolved, Role, Secrets, Settings, Target, VenueKind,
+    read_secrets,
 };
 use crate::domain::{
     Asset, Control, Instrument, InstrumentId, InstrumentKind, KeyCheck, Money, Px, Qty, Side,
@@ -65,7 +66,11 @@ fn online(settings: &Settings, secrets: &Secrets) -> Exit {
     if let Some(last) = handle.snapshot() {
         say(&venues_text(&last.engine));
     }
+    let small = handle.snapshot().map_or_else(Vec::new, |last| too_small(settings, &last.engine));
     match ending {
+        Ending::FlatAndClean if !small.is_empty() => {
+            complain(&format!("online: {}", small.join("; ")), Exit::Config)
+        }
         Ending::FlatAndClean => {
             say("online: sound; every venue answers as configured\n");
             Exit::Clean
@@ -73,6 +78,38 @@ fn online(settings: &Settings, secrets: &Secrets) -> Exit {
         Ending::MaybeLeft { text } => complain(&format!("online: {text}"), Exit::Failed),
         other => run::exit_of(&other),
     }
+}
+
+/// Configured sizes that a venue would not take as they are, in words.
+fn too_small(settings: &Settings, status: &Status) -> Vec<String> {
+    let mut words = Vec::new();
+    for own in status.instruments.iter().filter(|own| own.quoted) {
+        let (Some(lot), Some(least_base), Some(least_quote), Some(best)) =
+            (own.lot_size, own.min_order_base, own.min_notional_quote, &own.bid.best)
+        else {
+            continue;
+        };
+        for (number, level) in settings.quoting.levels.iter().enumerate() {
+            let asked = match level.size {
+                LevelSize::Base(size) => size,
+                LevelSize::Quote(size) => size / best.price,
+            };
+            let size = (asked / lot).floor() * lot;
+            if size < least_base || size * best.price < least_quote {
+                words.push(format!(
+                    "{}:{}: quoting.levels[{number}] is {} base at a price of {}; the venue takes \
+                     no order of less than {} base or {} quote",
+                    own.venue,
+                    own.symbol,
+                    size.normalize(),
+                    best.price.normalize(),
+                    least_base.normalize(),
+                    least_quote.normalize(),
+                ));
+            }
+        }
+    }
+    words
 }
 
 /// What the venues have said.
@@ -113,7 +150,16 @@ fn venues_text(status: &Status) -> String {
     }
     table::columns(&rows, 0, &mut text);
     text.push('\n');
-    let head = ["instrument", "tick", "lot", "least_quote", "maker_fee", "taker_fee", "held_base"];
+    let head = [
+        "instrument",
+        "tick",
+        "lot",
+        "least_base",
+        "least_quote",
+        "maker_fee",
+        "taker_fee",
+        "held_base",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let show = |value: Option<Money>| or(value.map(|value| value.normalize().to_string()));
     for own in &status.instruments {
@@ -121,6 +167,7 @@ fn venues_text(status: &Status) -> String {
             format!("{}:{}", own.venue, own.symbol),
             show(own.tick_size),
             show(own.lot_size),
+            show(own.min_order_base),
             show(own.min_notional_quote),
             show(own.maker_fee),
             show(own.taker_fee),

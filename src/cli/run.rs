@@ -31,9 +31,11 @@ pub(super) fn run(path: &Path) -> Exit {
 
 /// Trade until the end, on this thread.
 fn trade(loaded: &Loaded<Settings>, secrets: &Secrets) -> Exit {
-    let log = match init_log(&loaded.settings.log, log_file(&loaded.settings).as_ref()) {
+    let file = log_file(&loaded.settings);
+    let log = match init_log(&loaded.settings.log, file.as_ref()) {
         Ok(log) => log,
-        Err(text) => return complain(&text, Exit::Bug),
+        // The levels have been read with the configuration; the file is what can be wrong.
+        Err(text) => return complain(&text, if file.is_some() { Exit::Config } else { Exit::Bug }),
     };
     match assemble(loaded, secrets, Some(log)) {
         Ok((live, handle)) => match live.run() {

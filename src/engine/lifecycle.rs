@@ -8,6 +8,7 @@
 //!  any ─▶ STOPPING ─▶ STOPPED
 //! ```
 
+use super::desk::Desk;
 use super::params::Mission;
 use super::{Ending, Engine, Stopping};
 use crate::domain::{
@@ -73,7 +74,11 @@ impl Engine {
     fn live_reconciling(&mut self, out: &mut Vec<Action>) {
         if self.params.mission == Mission::Observe {
             let read = self.venues.iter().all(|venue| venue.read_at.is_some());
-            if read && self.desks.iter().all(|desk| desk.fees.is_some()) {
+            let told = |desk: &Desk| {
+                let closed = desk.listed.as_ref().is_some_and(|listed| !listed.trading);
+                desk.fees.is_some() && (desk.book.is_synced() || closed)
+            };
+            if read && self.desks.iter().all(told) {
                 self.finish(Ending::FlatAndClean, out);
             }
             return;
@@ -217,7 +222,8 @@ impl Engine {
         }
         for venue in &self.venues {
             if !venue.is_read_since(self.quiet_since) {
-                left.push(format!("{} not verified", venue.name));
+                let why = venue.failed.as_ref().map(|why| format!(" ({why})"));
+                left.push(format!("{} not verified{}", venue.name, why.unwrap_or_default()));
             } else if venue.differs > 0 {
                 left.push(format!("{}'s account differs from ours", venue.name));
             }

@@ -120,6 +120,8 @@ pub struct InstrumentView {
     pub tick_size: Option<Money>,
     /// Quantity of one lot, base.
     pub lot_size: Option<Money>,
+    /// Smallest order, base.
+    pub min_order_base: Option<Money>,
     /// Smallest order, quote.
     pub min_notional_quote: Option<Money>,
     /// The book is proven.
@@ -142,7 +144,8 @@ pub struct InstrumentView {
     pub unrealised_quote: Money,
     /// Average entry price of what is held off target, quote per base; `None` on target.
     pub entry_price: Option<Money>,
-    /// Fees paid in assets that are neither base nor quote; no part of the result.
+    /// Fees paid in assets that are neither base nor quote; the result counts the fee of the tier
+    /// for them.
     pub other_fees: Vec<(String, Money)>,
     /// Its parts; their sum is the result exactly.
     pub parts: Option<Parts>,
@@ -384,6 +387,7 @@ impl Engine {
             quoted: desk.is_quoted(),
             tick_size: listed.map(|listed| listed.tick_size),
             lot_size: listed.map(|listed| listed.lot_size),
+            min_order_base: listed.map(|listed| listed.quantity(listed.min_qty)),
             min_notional_quote: listed.map(|listed| listed.min_notional),
             book_synced: desk.book.is_synced(),
             bid: self.side_view(desk, Side::Buy, now),

@@ -13,7 +13,7 @@ use crate::venues::Outbox;
 /// Time between readings of exchange information and fees.
 const REFRESH: Span = Span::from_s(3600);
 /// Time between readings that a filter rejection or an odd price asks for.
-const REFRESH_SOON: Span = Span::from_s(60);
+const REFRESH_SOON: Span = Span::from_s(10);
 /// Time between readings while a symbol of ours does not trade.
 const REFRESH_HALTED: Span = Span::from_s(10);
 

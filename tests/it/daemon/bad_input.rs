@@ -147,6 +147,10 @@ fn a_wrong_secret_is_told_in_words() {
     assert_eq!(code, 3, "{said}");
     must_say(&said, &["-1022", "ignature", "spot"]);
     assert!(!said.contains("another-secret"), "the secret is shown\n{said}");
+    // A panic that cancels nothing must say why.
+    let (code, out, err) = home.command(&["panic"]);
+    assert_ne!(code, 0, "{out}{err}");
+    must_say(&err, &["-1022", "spot"]);
 }
 
 #[test]
@@ -175,6 +179,9 @@ fn a_symbol_that_is_not_listed_is_named_with_its_venue() {
 fn filters_that_forbid_the_size_leave_it_unsent_and_say_so() {
     let venue = Venue::start(46, |listed| listed.min_notional = money("10000"));
     let home = Home::new(&venue, same);
+    let (code, out, err) = home.command(&["check", "--online"]);
+    assert_eq!(code, 2, "{out}{err}");
+    must_say(&err, &["spot:BTCUSDT", "quoting.levels[0]", "10000 quote"]);
     let mut daemon = home.start();
     daemon.until("a named reason", |status| {
         ["bid", "ask"]
