@@ -82,18 +82,7 @@ async fn exchange_frames(
         tokio::select! {
             frame = frames.recv() => {
                 let Some(text) = frame else { return };
-                let message = Message::Text(Utf8Bytes::from(&*text));
-                if !delivered(&timeout(SEND_LIMIT, sink.feed(message)).await) {
-                    return;
-                }
-                // Whatever is waiting goes out with the same write.
-                while let Ok(text) = frames.try_recv() {
-                    let message = Message::Text(Utf8Bytes::from(&*text));
-                    if !delivered(&timeout(SEND_LIMIT, sink.feed(message)).await) {
-                        return;
-                    }
-                }
-                if !delivered(&timeout(SEND_LIMIT, sink.flush()).await) {
+                if !write_all(&mut sink, text, &mut frames).await {
                     return;
                 }
             }
@@ -135,6 +124,23 @@ async fn exchange_frames(
             }
         }
     }
+}
+
+/// Writes a frame, and whatever waits behind it with the same write; false when it cannot leave.
+async fn write_all(
+    sink: &mut SplitSink<WebSocket, Message>,
+    first: Arc<str>,
+    frames: &mut mpsc::Receiver<Arc<str>>,
+) -> bool {
+    let mut next = Some(first);
+    while let Some(text) = next {
+        let message = Message::Text(Utf8Bytes::from(&*text));
+        if !delivered(&timeout(SEND_LIMIT, sink.feed(message)).await) {
+            return false;
+        }
+        next = frames.try_recv().ok();
+    }
+    delivered(&timeout(SEND_LIMIT, sink.flush()).await)
 }
 
 /// Says goodbye to a client that sends more than it may.

@@ -29,14 +29,16 @@ impl Session {
             Product::Spot => Query::new().with("symbol", &self.markets[slot].symbol),
             Product::UsdM => Query::new(),
         };
-        self.info_asked = now;
         self.timers.insert(Timer::Info(slot), now + REFRESH);
         self.send(Call::Info, Ask::Info { slot }, query, now, out);
     }
 
     /// Our picture of the filters may be wrong: read them again, but not all the time.
     pub(super) fn refresh_info(&mut self, now: Ts, out: &mut Outbox) {
-        if now.since(self.info_asked) >= REFRESH_SOON && !planted("filters_not_renewed") {
+        // The reading at the start says nothing of a change since: the first refusal reads at once.
+        let due = self.info_refreshed.is_none_or(|at| now.since(at) >= REFRESH_SOON);
+        if due && !planted("filters_not_renewed") {
+            self.info_refreshed = Some(now);
             for slot in 0..self.info_requests() {
                 self.ask_info(slot, now, out);
             }
