@@ -32,7 +32,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use evenkeel::domain::{Control, Money, Span, State, VenueId};
-use evenkeel::engine::{self, Engine};
+use evenkeel::engine::{self, Engine, FairFrom};
 use evenkeel::journal;
 use evenkeel::live::{Handle, Live, Params};
 use evenkeel::quoting::{LevelParams, Size};
@@ -97,6 +97,9 @@ fn evenkeel_client(
     let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
     let mut params = settings.engine_params(epoch, None);
     params.pace.reprice_min_interval = Span::ZERO;
+    params.pace.reprice_threshold_bps = 0.5;
+    // The perpetual stands still here: a spot book that jumps alone is not to be held back by it.
+    params.fair.from = FairFrom::Own;
     // The frames jump as no market does, and all order news comes by HTTP.
     params.market.max_volatility_bps_sqrt_s = 1e9;
     params.reference.max_move_bps = 1e9;
