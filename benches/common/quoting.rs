@@ -24,6 +24,7 @@ pub struct Core {
 pub fn params() -> Params {
     let mut params = settings().engine_params(1, None);
     params.pace.reprice_min_interval = Span::ZERO;
+    params.pace.reprice_threshold_bps = 0.5;
     params.market.max_volatility_bps_sqrt_s = 1e9;
     params.market.max_book_age = Span::from_s(3600);
     params.reference.max_age = Span::from_s(360_000);
