@@ -219,7 +219,13 @@ def built(tree, command):
                 binaries[name] = message["executable"]
         elif message["reason"] == "compiler-message" and message["message"]["level"] == "error":
             spans = message["message"]["spans"]
-            found = [(s["file_name"], s["byte_start"]) for s in spans if s["is_primary"]]
+            # What a macro of another crate does is the fault of where it is used.
+            found = []
+            for span in (span for span in spans if span["is_primary"]):
+                while span["expansion"] and not (tree / span["file_name"]).is_file():
+                    span = span["expansion"]["span"]
+                if (tree / span["file_name"]).is_file():
+                    found.append((span["file_name"], span["byte_start"]))
             errors.append((message["message"]["message"], found))
     return done.returncode, binaries, errors
 

@@ -278,7 +278,13 @@ fn replay(
     let scale = if same_asset { 1.0 } else { DEMO_PRICE / price };
     let scale = Money::try_from(scale).unwrap_or(Money::ONE);
     let (symbol, base, lot) = (spot.symbol.clone(), spot.base.clone(), spot.lot_size);
+    let quote = spot.quote.clone();
     for account in &mut exchange.accounts {
+        for (asset, _) in account.spot.iter_mut().chain(&mut account.usdm) {
+            if asset == DEMO_QUOTES[0] {
+                asset.clone_from(&quote);
+            }
+        }
         for (asset, amount) in account.spot.iter_mut().filter(|(asset, _)| asset == DEMO_BASE) {
             asset.clone_from(&base);
             *amount = in_lots(*amount * scale, lot);
@@ -296,6 +302,10 @@ fn replay(
 /// The asset that config/demo.toml is written for, and its price there.
 const DEMO_BASE: &str = "BTC";
 const DEMO_PRICE: f64 = 60_000.0;
+/// Dollars, in which its limits are written; its accounts hold the first.
+const DEMO_QUOTES: [&str; 4] = ["USDT", "USDC", "FDUSD", "TUSD"];
+/// What most markets of Binance list.
+const MIN_NOTIONAL: Money = Money::from_parts(5, 0, 0, false, 0);
 
 fn in_lots(amount: Money, lot: Money) -> Money {
     (amount / lot).round() * lot
@@ -316,6 +326,37 @@ fn scale_settings(settings: &mut Settings, symbol: &str, scale: Money, lot: Mone
     settings.quoting.scale_base(scale.to_f64().unwrap_or(1.0));
 }
 
+/// What the local exchange lists of a recorded market.
+struct Listing {
+    base: String,
+    quote: String,
+    tick_size: Money,
+    lot_size: Money,
+    min_notional: Money,
+}
+
+/// As the venue lists it, where that is known; by what its recording shows elsewhere.
+fn listing(own: &Recording) -> Option<Listing> {
+    if let Some(known) = known_instrument(own.kind, &own.symbol) {
+        return Some(Listing {
+            base: known.base.to_string(),
+            quote: known.quote.to_string(),
+            tick_size: known.tick_size,
+            lot_size: known.lot_size,
+            min_notional: known.min_notional,
+        });
+    }
+    let quote = DEMO_QUOTES.iter().find(|quote| own.symbol.ends_with(*quote))?;
+    let base = own.symbol.strip_suffix(quote).filter(|base| !base.is_empty())?;
+    Some(Listing {
+        base: base.to_owned(),
+        quote: (*quote).to_owned(),
+        tick_size: own.tick_size,
+        lot_size: own.lot_size,
+        min_notional: MIN_NOTIONAL,
+    })
+}
+
 fn markets(
     recorded: &[(Recording, Vec<PathBuf>)],
     exchange: &ExchangeSettings,
@@ -327,21 +368,21 @@ fn markets(
                 InstrumentKind::Spot => VenueKind::BinanceSpot,
                 InstrumentKind::LinearPerpetual => VenueKind::BinanceUsdm,
             };
-            let listed = known_instrument(own.kind, &own.symbol).ok_or_else(|| {
+            let listed = listing(own).ok_or_else(|| {
                 let path = paths.first().map_or(Path::new(""), PathBuf::as_path);
                 format!(
-                    "{}: {} is not among the symbols whose scales are known (BTCUSDT, ETHUSDT, \
-                     NEXOUSDT)",
+                    "{}: {} is not quoted in {}, in which the demo's limits are written",
                     path.display(),
-                    own.symbol
+                    own.symbol,
+                    DEMO_QUOTES.join(", ")
                 )
             })?;
             let like = exchange.markets.iter().find(|market| market.venue == venue);
             let like = like.ok_or("config/exchange.toml has no such venue")?;
             Ok(crate::config::MarketSettings {
                 symbol: own.symbol.clone(),
-                base: listed.base.to_string(),
-                quote: listed.quote.to_string(),
+                base: listed.base,
+                quote: listed.quote,
                 tick_size: listed.tick_size,
                 lot_size: listed.lot_size,
                 min_notional: listed.min_notional,

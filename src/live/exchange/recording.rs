@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use serde_json::Value;
 
-use crate::domain::InstrumentKind;
+use crate::domain::{InstrumentKind, Money};
 
 /// A recording that cannot be opened.
 #[derive(Debug)]
@@ -74,6 +75,10 @@ pub struct Recording {
     pub symbol: String,
     /// A price near its beginning, quote per base.
     pub price: f64,
+    /// The power of ten that all prices near its beginning are multiples of, quote per base.
+    pub tick_size: Money,
+    /// The same of quantities, base.
+    pub lot_size: Money,
 }
 
 impl Recording {
@@ -87,38 +92,82 @@ impl Recording {
 /// Lines looked at to tell what a recording is of.
 const LINES_TO_TELL: usize = 2_000;
 
-/// Tells which market a recording is of by its first depth difference and its first price.
+/// Tells which market a recording is of by its first depth difference and its first price, and in
+/// what steps it is traded by all prices and quantities near its beginning.
 ///
 /// # Errors
 /// Words: it cannot be read, or holds no Binance frames near its beginning.
 pub fn identify(path: &Path) -> Result<Recording, String> {
     let lines = read_lines(path).map_err(|error| error.to_string())?;
-    let (mut market, mut price) = (None, None);
+    let mut told = Told::default();
     for line in lines.take(LINES_TO_TELL) {
         let Some((_, json)) = line.split_once(' ') else { continue };
-        let Ok(frame) = serde_json::from_str::<serde_json::Value>(json) else { continue };
-        let data = frame.get("data").unwrap_or(&frame);
-        let text = |key: &str| data.get(key).and_then(serde_json::Value::as_str);
-        if text("e") == Some("depthUpdate") && market.is_none() {
+        let Ok(frame) = serde_json::from_str::<Value>(json) else { continue };
+        told.hear(frame.get("data").unwrap_or(&frame));
+    }
+    told.recording().ok_or_else(|| {
+        format!(
+            "{}: no depth difference and price within {LINES_TO_TELL} lines; a recording has lines \
+             `receive-time JSON` of Binance spot or USD-M streams",
+            path.display()
+        )
+    })
+}
+
+/// What the first lines of a recording tell.
+#[derive(Default)]
+struct Told {
+    market: Option<(InstrumentKind, String)>,
+    price: Option<f64>,
+    price_decimals: u32,
+    quantity_decimals: u32,
+}
+
+impl Told {
+    fn hear(&mut self, data: &Value) {
+        let text = |key: &str| data.get(key).and_then(Value::as_str);
+        let event = text("e");
+        if event == Some("depthUpdate") && self.market.is_none() {
             let kind = match data.get("pu") {
                 Some(_) => InstrumentKind::LinearPerpetual,
                 None => InstrumentKind::Spot,
             };
-            market = text("s").map(|symbol| (kind, symbol.to_owned()));
+            self.market = text("s").map(|symbol| (kind, symbol.to_owned()));
         }
-        if price.is_none() && (text("e") == Some("trade") || data.get("B").is_some()) {
-            let found = text("p").or_else(|| text("b")).and_then(|price| price.parse().ok());
-            price = found.filter(|price: &f64| price.is_finite() && *price > 0.0);
+        let is_trade = matches!(event, Some("trade" | "aggTrade"));
+        if is_trade || text("B").is_some() {
+            let (price, quantity) = if is_trade { ("p", "q") } else { ("b", "B") };
+            self.scale(text(price), text(quantity));
+            let found = text(price).and_then(|price| price.parse().ok());
+            self.price = self.price.or(found.filter(|price: &f64| price.is_normal()));
         }
-        if let (Some((kind, symbol)), Some(price)) = (&market, price) {
-            return Ok(Recording { kind: *kind, symbol: symbol.clone(), price });
+        for side in ["b", "a", "bids", "asks"] {
+            for level in data.get(side).and_then(Value::as_array).into_iter().flatten() {
+                let at = |index: usize| level.get(index).and_then(Value::as_str);
+                self.scale(at(0), at(1));
+            }
         }
     }
-    Err(format!(
-        "{}: no depth difference and price within {LINES_TO_TELL} lines; a recording has lines \
-         `receive-time JSON` of Binance spot or USD-M streams",
-        path.display()
-    ))
+
+    fn scale(&mut self, price: Option<&str>, quantity: Option<&str>) {
+        let decimals = |text: Option<&str>| {
+            let number: Option<Money> = text.and_then(|text| text.parse().ok());
+            number.map_or(0, |number| number.normalize().scale())
+        };
+        self.price_decimals = self.price_decimals.max(decimals(price));
+        self.quantity_decimals = self.quantity_decimals.max(decimals(quantity));
+    }
+
+    fn recording(self) -> Option<Recording> {
+        let (kind, symbol) = self.market?;
+        Some(Recording {
+            kind,
+            symbol,
+            price: self.price.filter(|price| *price > 0.0)?,
+            tick_size: Money::new(1, self.price_decimals),
+            lot_size: Money::new(1, self.quantity_decimals),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -144,5 +193,23 @@ mod tests {
         }
         let Err(error) = read_lines(&dir.path().join("absent")) else { panic!("there is no file") };
         assert!(error.to_string().contains("absent"), "{error}");
+    }
+
+    #[test]
+    fn the_first_lines_tell_market_price_and_steps() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("recording");
+        let lines = [
+            r#"1 {"lastUpdateId":1,"bids":[["0.15200000","10.00000000"]],"asks":[]}"#,
+            r#"2 {"stream":"x@depth","data":{"e":"depthUpdate","s":"DOGEUSDT","U":2,"u":3,"b":[["0.15123000","0.50000000"]],"a":[]}}"#,
+            r#"3 {"stream":"x@trade","data":{"e":"trade","s":"DOGEUSDT","p":"0.1513","q":"7"}}"#,
+        ];
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let told = identify(&path).unwrap();
+        assert_eq!((told.kind, told.symbol.as_str()), (InstrumentKind::Spot, "DOGEUSDT"));
+        assert_eq!((told.price, told.tick_size), (0.1513, Money::new(1, 5)));
+        assert_eq!(told.lot_size, Money::new(1, 1));
+        std::fs::write(&path, lines[..2].join("\n")).unwrap();
+        assert!(identify(&path).unwrap_err().contains("no depth difference and price"));
     }
 }

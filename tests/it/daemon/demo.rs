@@ -1,5 +1,6 @@
 //! `demo`: one process, no key, no file, an end by itself.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -65,4 +66,70 @@ fn an_interrupted_demo_ends_in_order() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("\nSession"), "no report:\n{said}");
     assert!(!state.exists(), "{} is left", state.display());
+}
+
+/// A minute of a market that no table of ours lists: a hundred milliseconds a step, the price up and
+/// down by a tick of 0.0001, a trade a second.
+fn recording(symbol: &str) -> String {
+    let (stream, mut lines) = (symbol.to_lowercase(), String::new());
+    let begins = 1_723_161_254_000_000_000_u64;
+    for step in 0..600_u64 {
+        let at = begins + step * 100_000_000;
+        let bid = 25_000 + step / 7 % 3;
+        let price = |ticks: u64| format!("{}.{:04}0000", ticks / 10_000, ticks % 10_000);
+        let levels = |first: u64, up: bool| {
+            let level = |n: u64| {
+                let ticks = if up { first + n } else { first - n };
+                format!(r#"["{}","{}.00"]"#, price(ticks), 900 + 10 * n)
+            };
+            (0..15).map(level).collect::<Vec<_>>().join(",")
+        };
+        // What the best prices leave behind as they move on.
+        let gone = format!(r#"["{}","0.00"]"#, price(bid + 1));
+        let crossed = format!(r#"["{}","0.00"]"#, price(bid));
+        let update = step + 1;
+        writeln!(
+            lines,
+            r#"{at} {{"stream":"{stream}@depth@100ms","data":{{"e":"depthUpdate","E":{ms},"s":"{symbol}","U":{update},"u":{update},"b":[{gone},{bids}],"a":[{crossed},{asks}]}}}}"#,
+            ms = at / 1_000_000,
+            bids = levels(bid, false),
+            asks = levels(bid + 1, true),
+        )
+        .unwrap();
+        if step % 10 == 0 {
+            writeln!(
+                lines,
+                r#"{at} {{"stream":"{stream}@trade","data":{{"e":"trade","E":{ms},"s":"{symbol}","t":{step},"p":"{price}","q":"1200.50","T":{ms},"m":true,"M":true}}}}"#,
+                ms = at / 1_000_000,
+                price = price(bid),
+            )
+            .unwrap();
+        }
+    }
+    lines
+}
+
+#[test]
+fn a_recording_of_a_market_that_nobody_listed_is_played_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("xyz");
+    std::fs::write(&path, recording("XYZUSDT")).unwrap();
+    let path = path.to_str().unwrap();
+    let (code, out, err) = evenkeel(&["demo", "--replay", path, "--speed", "10", "--for", "0"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("a recording is over: stopping"), "{out}");
+    let (_, report) = out.split_once("\nSession").unwrap();
+    assert!(report.contains("flat and clean") && report.contains("spot:XYZUSDT"), "{report}");
+    let quotes = report.split_once("quotes ").unwrap().1.split(',').next().unwrap();
+    assert!(quotes.parse::<u32>().unwrap() > 0, "{report}");
+}
+
+#[test]
+fn a_recording_in_another_currency_is_refused_with_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("xyz");
+    std::fs::write(&path, recording("XYZBTC")).unwrap();
+    let (code, _, err) = evenkeel(&["demo", "--replay", path.to_str().unwrap()]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("XYZBTC is not quoted in USDT"), "{err}");
 }
