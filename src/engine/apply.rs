@@ -284,7 +284,7 @@ impl Engine {
 
     /// The venue's word on a spot balance comes after the fill that moved it; until then what the
     /// fill spent is not free for another order.
-    fn move_balances(&mut self, fill: &Fill) {
+    pub(super) fn move_balances(&mut self, fill: &Fill) {
         let desk = &self.desks[fill.instrument.index()];
         let Some(instrument) = desk.listed.as_ref().filter(|i| i.kind == InstrumentKind::Spot)
         else {
@@ -391,7 +391,7 @@ impl Engine {
         self.agenda.order_now(instrument);
     }
 
-    fn on_refusal(
+    pub(super) fn on_refusal(
         &mut self,
         id: InstrumentId,
         side: Side,

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::domain::{
-    Asset, Control, Instrument, InstrumentKind, Mark, NewOrder, OrderId, OrderKind, Px, Qty,
+    Asset, Control, Fill, Instrument, InstrumentKind, Liquidity, Mark, NewOrder, OrderId,
+    OrderKind, Px, Qty, Reason, RejectClass,
 };
 use crate::inventory::PresenceParams;
 use crate::quoting;
@@ -227,4 +228,51 @@ fn funding_that_is_paid_twice_as_often_weighs_twice_as_much() {
     assert!((usual * 8.0 * 3600.0 - 1e-4).abs() < 1e-12);
     desk.observe_mark(&mark(12));
     assert!((desk.funding_per_s() / usual - 2.0).abs() < 1e-12);
+}
+
+#[test]
+fn a_fill_moves_what_is_free_before_the_venue_says_so() {
+    let mut engine = Engine::new(params());
+    engine.desks[0].listed = Some(listed());
+    for (asset, free) in [("USDT", 1000), ("BTC", 1)] {
+        let balance = (Money::from(free), Money::ZERO);
+        engine.venues[0].balances.insert(Asset::new(asset), balance);
+    }
+    let fill = |side| Fill {
+        instrument: InstrumentId(0),
+        order: None,
+        venue_order_id: 1,
+        trade_id: 1,
+        side,
+        px: Px(6_000),
+        qty: Qty(500_000),
+        liquidity: Liquidity::Maker,
+        fee: Money::new(3, 1),
+        fee_asset: Asset::new("USDT"),
+        at: Ts(0),
+    };
+    let held = |engine: &Engine, asset: &str| engine.venues[0].balances[&Asset::new(asset)].0;
+    engine.move_balances(&fill(Side::Buy));
+    assert_eq!(held(&engine, "BTC"), Money::from(6));
+    assert_eq!(held(&engine, "USDT"), Money::new(6_997, 1), "five at 60, and the fee");
+    engine.move_balances(&fill(Side::Sell));
+    assert_eq!(held(&engine, "BTC"), Money::ONE);
+    assert_eq!(held(&engine, "USDT"), Money::new(9_994, 1));
+}
+
+#[test]
+fn refusals_pause_longer_each_time_and_a_shorter_pause_ends_none() {
+    let mut engine = Engine::new(params());
+    engine.desks[0].listed = Some(listed());
+    engine.now = Ts::from_ms(1_000);
+    let mut refuse = |class| {
+        engine.on_refusal(InstrumentId(0), Side::Buy, Purpose::Quote, class, &mut Vec::new());
+        let (until, reason) = engine.desks[0].sides[Side::Buy.index()].pause.unwrap();
+        (until.since(Ts::from_ms(1_000)), reason)
+    };
+    for seconds in [2, 4, 8, 16, 30] {
+        let want = (Span::from_s(seconds), Reason::RejectPause);
+        assert_eq!(refuse(RejectClass::Filter), want);
+    }
+    assert_eq!(refuse(RejectClass::WouldTake).0, Span::from_s(30));
 }

@@ -475,6 +475,16 @@ fn describe_note(note: &Note) -> Option<String> {
             };
             format!("quoted around: {source:?}{more}")
         }
+        Note::BookSynced { instrument } => {
+            format!("book of {} is proven", NAMES[instrument.index()])
+        }
+        Note::BookLost { instrument, .. } => {
+            format!("book of {} is lost", NAMES[instrument.index()])
+        }
+        Note::Reconciled { venue, open_orders, foreign_orders, .. } => {
+            let venue = NAMES[venue.index()];
+            format!("{venue} agrees: {open_orders} orders, {foreign_orders} of others")
+        }
         Note::Invariant { text } => format!("invariant: {text}"),
         _ => return None,
     })
