@@ -53,6 +53,9 @@ use crate::domain::{Control, State as EngineState};
 
 /// Most bytes of a request body.
 const BODY_BYTES: usize = 4096;
+/// How much less than the trading thread this one weighs: a third of it for the scheduler, so that a
+/// kill still gets through on a machine that is full.
+const POLITENESS: i32 = 5;
 /// Connections at once; one more takes the place of the longest idle.
 const CONNECTIONS: usize = 64;
 /// A connection that has been written no answer for this long is closed, however it trickles.
@@ -136,6 +139,9 @@ pub(super) fn start(
         }
     };
     let body = move || {
+        // Of this thread alone: a crowd at the door does not take turns of the trading thread. Where
+        // it may not be lowered, everything still works.
+        rustix::process::nice(POLITENESS).ok();
         if let Err(error) = runtime.block_on(serve) {
             tracing::error!(event = "serve_failed", "the HTTP endpoints have ended: {error}");
         }
