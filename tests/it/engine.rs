@@ -787,21 +787,3 @@ fn every_fill_changes_both_quotes_in_its_own_step() {
     assert_eq!(placed(&lines, "sell"), None, "{lines:?}");
     assert!(story.engine.owes_quotes(InstrumentId(0)));
 }
-
-#[test]
-fn a_mute_market_stream_is_asked_for_anew() {
-    let mut story = Story::new();
-    story.play("0ms connected");
-    story.play("5ms account spot BTC=1 USDT=100000; account perp USDT=100000");
-    let tick = |ms: i64| {
-        format!("{ms}ms alive; book spot 60000.00x1 60000.01x1; book perp 59980.0x1 59980.1x1")
-    };
-    let busy: Vec<String> = (1..100).flat_map(|n| story.play(&tick(n * 100))).collect();
-    assert!(!busy.iter().any(|line| line.starts_with("resync")), "{busy:?}");
-    // Pongs go on, news does not.
-    let mute: Vec<String> =
-        (100..150).flat_map(|n| story.play(&format!("{}ms alive", n * 100))).collect();
-    assert!(mute.iter().any(|line| line == "buys: book_stale"), "{mute:?}");
-    let asked = mute.iter().filter(|line| line.starts_with("resync")).count();
-    assert_eq!(asked, 2, "once for each book: {mute:?}");
-}
